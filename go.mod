@@ -1,0 +1,3 @@
+module github.com/isvkit/isvkit
+
+go 1.26
