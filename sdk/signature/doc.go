@@ -1,0 +1,40 @@
+// Package signature signs and verifies the calls between a cloud marketplace and an ISV.
+//
+// # Three schemes
+//
+//	scheme  who signs     what                          carried in                       type
+//	base    marketplace   calls of the V2 base          query: signature, timestamp,     [Base]
+//	                      interfaces                    nonce
+//	usage   ISV           the new usage push            headers: signature, ts, nonce    [Usage]
+//	AK/SK   ISV           the open API (order query,    headers: Authorization,          [Credentials] signs,
+//	                      old usage push, ...)          X-Sdk-Date                       [AKSK] verifies
+//
+// Base and usage share an access key, the one bound to the base interfaces; AK/SK has a pair of its own. All three use
+// HMAC-SHA256. Both sides of each scheme are here, so that a service, a test and a sandbox agree to the byte.
+//
+// # Units and defaults
+//
+// Timestamps of base and usage are Unix milliseconds in 13 digits and may be 60 s off, in either direction; the base scheme
+// also takes 10 digits of seconds, because the sources disagree. X-Sdk-Date is UTC to the second, yyyyMMdd'T'HHmmss'Z', and may
+// be 15 minutes off. Nonces are remembered for two minutes, twice the leeway. All of it hangs on an injected clock.
+//
+// # Verification
+//
+// Checks run from cheap to dear and stop at the first failure: everything present, everything well-formed, fresh, signature
+// right, nonce unused. The failure is an *[Error] with a kind, the field at fault and a detail for the log; [errors.Is] with
+// [ErrMissing], [ErrMalformed], [ErrStale], [ErrReplayed], [ErrMismatch] or [ErrUnknownKey] tells them apart. An error of
+// another type means that we could not judge (a nonce store that is down), and the call must be refused too.
+//
+// # What the caller still owes
+//
+//   - Limit the body's size before reading it, and pass the bytes exactly as received; decode only after Verify.
+//   - Set Config.Nonces where calls are verified. Without it nothing detects a replay. Several replicas need a store they
+//     share; [ReplayGuard] is for one process.
+//   - Be idempotent all the same: the marketplace repeats calls, each attempt properly signed with a new nonce, and AK/SK has no nonce.
+//   - Answer the peer of a failed verification in general terms and keep the detail for the log.
+//   - Compare nothing itself: the activity, the instance and the order in the body are authentic after Verify, not allowed. Where the
+//     sorted compact form was what matched, the body may have differed in blanks, order, top-level nulls and repeated
+//     names; a decoder in which the last of repeated names wins sees what was signed.
+//
+// It does not sign answers, encrypt fields or keep keys.
+package signature
