@@ -31,7 +31,9 @@ type transport struct {
 }
 
 // Format makes every way of printing leave the SK out.
-func (t *transport) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "{signs as %v}", t.credentials) }
+func (t *transport) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "{signs as %v}", t.credentials)
+}
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
