@@ -63,63 +63,67 @@ func (c Credentials) SignRequest(req *http.Request, body []byte, at time.Time) e
 		return errNoRequest
 	}
 	var hash hexHash
-	if declared := req.Header[hashHeader]; len(declared) > 0 && declared[0] != unsignedPayload &&
-		(len(declared) > 1 || declared[0] != string(hash.set(body))) {
+	if declared := req.Header[hashHeader]; len(declared) > 1 ||
+		len(declared) == 1 && declared[0] != unsignedPayload && declared[0] != string(hash.set(body)) {
 		return errors.New("signature: AK/SK: " + hashHeader + " is set to something else than the hash of the body")
 	}
-	host, date := [1]string{requestHost(req)}, [1]string{at.UTC().Format(dateLayout)}
+	values := []string{at.UTC().Format(dateLayout), "", requestHost(req)} // date, Authorization, host
+	if values[2] == "" {
+		return errors.New("signature: AK/SK: the request has no host")
+	}
 	var few [16]header
-	headers := append(few[:0], header{"host", host[:]}, header{"x-sdk-date", date[:]})
+	headers := append(few[:0], header{"host", values[2:]}, header{"x-sdk-date", values[:1:1]})
 	headers, err := appendStableHeaders(headers, req.Header)
 	if err != nil {
 		return err
 	}
-	if host[0] == "" {
-		return errors.New("signature: AK/SK: the request has no host")
-	}
-
-	var room [1024]byte
-	text, err := appendCanonicalRequest(room[:0], req, headers, payloadHash(req, body, &hash))
+	m := getSecretMAC(c.SK)
+	defer putSecretMAC(m)
+	text, err := appendCanonicalRequest(m.buf[:0], req, headers, payloadHash(req, body, &hash))
 	if err != nil {
 		return err
 	}
-	var signRoom [128]byte
-	toSign := appendStringToSign(signRoom[:0], date[0], text)
-	auth := append(text[:0], algorithm+" Access="...) // the canonical request is hashed, its room is free again
+	sum := m.signCanonical(text, values[0], text)
+	auth := append(m.buf[:0], algorithm+" Access="...)
 	auth = append(auth, c.AK...)
 	auth = append(auth, ", SignedHeaders="...)
 	auth = appendNames(auth, headers)
 	auth = append(auth, ", Signature="...)
-	auth = hex.AppendEncode(auth, hmacSHA256(c.SK, toSign))
+	m.buf = hex.AppendEncode(auth, sum)
+	values[1] = string(m.buf)
 
 	if req.Header == nil {
 		req.Header = make(http.Header, 2)
 	}
-	values := []string{date[0], string(auth)}
-	req.Header[dateHeader], req.Header["Authorization"] = values[:1:1], values[1:]
+	req.Header[dateHeader], req.Header["Authorization"] = values[:1:1], values[1:2:2]
 	return nil
+}
+
+// signCanonical returns the signature of the canonical request text, in m's memory. It writes the string to sign behind room.
+func (m *mac) signCanonical(room []byte, date string, text []byte) []byte {
+	m.buf = appendStringToSign(room, date, text)
+	m.Write(m.buf[len(room):])
+	return m.finish()
 }
 
 func (c Credentials) check() error {
 	if c.AK == "" || c.SK == "" {
 		return errors.New("signature: AK/SK: the AK or the SK is empty")
 	}
-	for i := range len(c.AK) {
-		if !plain(c.AK[i]) {
-			return errors.New("signature: AK/SK: the AK has characters that cannot stand in an Authorization header")
-		}
+	if !plain(c.AK) {
+		return errors.New("signature: AK/SK: the AK has characters that cannot stand in an Authorization header")
 	}
 	return nil
 }
 
-// plain reports whether c can be part of an AK in the Authorization header: visible, and not the separator.
-func plain(c byte) bool { return c > ' ' && c <= '~' && c != ',' }
-
-// hmacSHA256 is not pooled like the states of a Base: the SK comes with every call.
-func hmacSHA256(key string, message []byte) []byte {
-	h := hmac.New(sha256.New, []byte(key))
-	h.Write(message)
-	return h.Sum(nil)
+// plain reports whether ak can stand in the Authorization header: visible ASCII without the separator.
+func plain(ak string) bool {
+	for i := range len(ak) {
+		if c := ak[i]; c <= ' ' || c > '~' || c == ',' {
+			return false
+		}
+	}
+	return true
 }
 
 // appendStableHeaders appends the headers of h that arrive as they were sent, and sorts the whole list by name.
@@ -208,7 +212,8 @@ func NewAKSK(cfg AKSKConfig) (*AKSK, error) {
 		return nil, errors.New("signature: AK/SK: AKSKConfig.Secret is nil")
 	}
 	if cfg.Leeway < 0 {
-		return nil, fmt.Errorf("signature: AK/SK: AKSKConfig.Leeway is %v, expected 0 (for %v) or more", cfg.Leeway, defaultAKSKLeeway)
+		return nil, fmt.Errorf("signature: AK/SK: AKSKConfig.Leeway is %v, expected 0 (for %v) or more",
+			cfg.Leeway, defaultAKSKLeeway)
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -228,8 +233,10 @@ func NewAKSK(cfg AKSKConfig) (*AKSK, error) {
 // the signer; the vendor's SDKs differ, and some do not sign host.
 //
 // With X-Sdk-Content-Sha256: UNSIGNED-PAYLOAD, which is accepted only beside a Content-Type that is neither
-// application/json nor application/bson (the rule of vendor's Go SDK), the body is not covered by the signature. The scheme has no nonce: within
-// the leeway a request can be repeated, so the caller must recognise repeats by their content.
+// application/json nor application/bson (the rule of vendor's Go SDK), the body is not covered by the signature.
+//
+// The scheme has no nonce: within the leeway a request can be repeated, so the caller must recognise repeats by their content.
+// Segments of the path are signed decoded: /a%2Fb and /a/b have the same signature.
 func (v *AKSK) Verify(req *http.Request, body []byte) (ak string, err error) {
 	if req == nil || req.URL == nil {
 		return "", errNoRequest
@@ -275,8 +282,9 @@ func (v *AKSK) Verify(req *http.Request, body []byte) (ak string, err error) {
 	case sk == "":
 		return "", fmt.Errorf("signature: AK/SK: the secret of the AK %s is empty", shown(auth.ak))
 	}
-	var signRoom [128]byte
-	if !hmac.Equal(auth.signature[:], hmacSHA256(sk, appendStringToSign(signRoom[:0], date, text))) {
+	m := getSecretMAC(sk)
+	defer putSecretMAC(m)
+	if !hmac.Equal(auth.signature[:], m.signCanonical(m.buf[:0], date, text)) {
 		return "", akskFault(KindMismatch, "Authorization", "the SK of this AK does not sign the request so; compare canonical requests")
 	}
 	return auth.ak, nil
@@ -311,7 +319,7 @@ func (v *AKSK) authorization(req *http.Request) (auth authorization, err error) 
 	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 {
 		return auth, akskFault(KindMalformed, name, "expected Access=..., SignedHeaders=..., Signature=...")
 	}
-	if access == "" || len(access) > maxAK || strings.ContainsFunc(access, func(r rune) bool { return r > '~' || !plain(byte(r)) }) {
+	if access == "" || len(access) > maxAK || !plain(access) {
 		return auth, akskFault(KindMalformed, name, "expected an AK of 1 to 128 visible characters, got "+shown(access))
 	}
 	auth.ak, auth.signedHeaders = access, list
@@ -382,7 +390,8 @@ func (v *AKSK) payload(req *http.Request, body []byte, hash *hexHash) ([]byte, e
 	}
 	if declared == unsignedPayload {
 		contentType := req.Header.Get("Content-Type")
-		if contentType == "" || strings.Contains(contentType, "application/json") || strings.Contains(contentType, "application/bson") {
+		if contentType == "" || strings.Contains(contentType, "application/json") ||
+			strings.Contains(contentType, "application/bson") {
 			return nil, akskFault(KindMismatch, hashHeader, "expected the hash of the body, got "+unsignedPayload+
 				", which is for content types other than JSON; this is "+shown(contentType))
 		}

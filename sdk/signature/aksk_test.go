@@ -236,6 +236,7 @@ func TestSignRequest_ErrorsLeaveTheRequestAlone(t *testing.T) {
 		"a semicolon":         {good, "https://h/?a=1;b=2", nil},
 		"a line break":        {good, ordersURL, http.Header{"X-A": {"1\r\nX-B: 2"}}},
 		"two spellings":       {good, ordersURL, http.Header{"X-A": {"1"}, "x-a": {"2"}}},
+		"two hashes":          {good, ordersURL, http.Header{"X-Sdk-Content-Sha256": {"UNSIGNED-PAYLOAD", "UNSIGNED-PAYLOAD"}}},
 		"another body's hash": {good, ordersURL, http.Header{"X-Sdk-Content-Sha256": {strings.Repeat("0", 64)}}},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, test.url, nil)

@@ -93,7 +93,8 @@ func newParty(s *scheme, cfg Config) (party, error) {
 		return party{}, fmt.Errorf("signature: %s: Config.Keys is empty, expected at least one access key", s.name)
 	}
 	if cfg.Leeway < 0 {
-		return party{}, fmt.Errorf("signature: %s: Config.Leeway is %v, expected 0 (for %v) or more", s.name, cfg.Leeway, defaultLeeway)
+		return party{}, fmt.Errorf("signature: %s: Config.Leeway is %v, expected 0 (for %v) or more",
+			s.name, cfg.Leeway, defaultLeeway)
 	}
 	p := party{scheme: s, now: cfg.Now, leeway: cfg.Leeway, nonces: cfg.Nonces, rand: cfg.Rand}
 	for i, key := range cfg.Keys {

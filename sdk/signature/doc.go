@@ -30,11 +30,13 @@
 //   - Limit the body's size before reading it, and pass the bytes exactly as received; decode only after Verify.
 //   - Set Config.Nonces where calls are verified. Without it nothing detects a replay. Several replicas need a store they
 //     share; [ReplayGuard] is for one process.
-//   - Be idempotent all the same: the marketplace repeats calls, each attempt properly signed with a new nonce, and AK/SK has no nonce.
+//   - Be idempotent all the same: the marketplace repeats calls, each attempt properly signed with a new nonce, and AK/SK has
+//     no nonce at all.
 //   - Answer the peer of a failed verification in general terms and keep the detail for the log.
-//   - Compare nothing itself: the activity, the instance and the order in the body are authentic after Verify, not allowed. Where the
-//     sorted compact form was what matched, the body may have differed in blanks, order, top-level nulls and repeated
-//     names; a decoder in which the last of repeated names wins sees what was signed.
+//   - Authorise: after Verify the body comes from a holder of the key; whether the instance it names may be touched is another
+//     question.
+//   - Decode with a decoder in which the last of repeated names wins, as in encoding/json. Where the sorted compact form was
+//     what matched, the body may differ from the signed one in blanks, order, escapes, top-level nulls and repeated names.
 //
 // It does not sign answers, encrypt fields or keep keys.
 package signature

@@ -12,8 +12,8 @@ import (
 // retries, so that each attempt has its own date. next nil means [http.DefaultTransport], now nil means [time.Now].
 //
 // The caller's request is not changed; a copy is signed and sent. Its body is read into memory to be hashed (the vendor's
-// gateway takes at most 12 MB), unless X-Sdk-Content-Sha256 is set to UNSIGNED-PAYLOAD. A redirect that leads to another host is
-// not followed: it ends with an error, because a signature is meant for one marketplace only.
+// gateway takes at most 12 MB), unless X-Sdk-Content-Sha256 is set to UNSIGNED-PAYLOAD. A redirect that leads to another host
+// is not followed: it ends with an error, because a signature is meant for one marketplace only.
 func (c Credentials) Transport(next http.RoundTripper, now func() time.Time) http.RoundTripper {
 	if next == nil {
 		next = http.DefaultTransport
