@@ -198,17 +198,26 @@ func appendNames(out []byte, headers []header) []byte {
 	return out
 }
 
-// appendEscaped appends s with everything but letters, digits, "-", ".", "_", "~" and the byte keep as %XX.
+// unreserved marks the bytes that stay as they are in paths and queries.
+var unreserved = func() (table [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~") {
+		table[c] = true
+	}
+	return table
+}()
+
+// appendEscaped appends s with everything but unreserved bytes and the byte keep as %XX.
 func appendEscaped(out []byte, s string, keep byte) []byte {
 	const upperHex = "0123456789ABCDEF"
+	copied := 0
 	for i := range len(s) {
 		c := s[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-			c == '-' || c == '.' || c == '_' || c == '~' || c == keep && keep != 0 {
-			out = append(out, c)
-		} else {
-			out = append(out, '%', upperHex[c>>4], upperHex[c&15])
+		if unreserved[c] || c == keep && keep != 0 {
+			continue
 		}
+		out = append(out, s[copied:i]...)
+		out = append(out, '%', upperHex[c>>4], upperHex[c&15])
+		copied = i + 1
 	}
-	return out
+	return append(out, s[copied:]...)
 }
