@@ -1,0 +1,322 @@
+// Package curl describes signed calls as data, wrong ones included, and writes them down twice: as what is sent now, and as a
+// line for a POSIX shell that sends the same again later, freshly signed. The line needs curl and openssl and reads the access
+// key from the environment; no key and no signature stands in it.
+package curl
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/isvkit/isvkit/sdk/signature"
+)
+
+// The headers that every call carries.
+const (
+	ContentType = "application/json;charset=utf8"
+	Accept      = "application/json"
+)
+
+// DefaultKeyVariable is the environment variable that lines read the access key from.
+const DefaultKeyVariable = "ISVKIT_BASE_KEY"
+
+// Request is one call. The zero Variation is a right one.
+type Request struct {
+	URL  string // the production address, without signature parameters
+	Body string // sent as it is, byte for byte
+
+	// KeyVariable names the environment variable with the access key. Default: ISVKIT_BASE_KEY.
+	KeyVariable string
+
+	Variation
+}
+
+// Variation is how a request differs from a right one. Everything the zero value does is right; the fields can be combined.
+type Variation struct {
+	// Method instead of POST.
+	Method string
+	// Header lines to add, such as "X-Request-Id: 1".
+	Header []string
+
+	// Signed is what the signature covers, if that is not Body. The empty text means Body.
+	Signed string
+	// Key signs instead of the one from the environment. It appears in the line, so it must be a made-up one.
+	Key string
+	// Offset moves the timestamp away from now.
+	Offset time.Duration
+	// Timestamp is sent and signed instead of the time. Use Without for an empty one.
+	Timestamp string
+
+	// Without names parameters to leave out: signature, timestamp, nonce. The signature is computed as if they were empty.
+	Without []string
+	// Empty names parameters to send without a value; otherwise like Without.
+	Empty []string
+	// Signature says what happens to the signature after it was computed.
+	Signature Tamper
+
+	// Again sends the very same bytes and parameters as the request before, whatever the other fields say.
+	Again bool
+	// Together sends the request at the same time as its neighbours that have it set as well.
+	Together bool
+}
+
+// Tamper is a change to a finished signature.
+type Tamper uint8
+
+// The changes.
+const (
+	AsComputed Tamper = iota // upper-case hex, as the marketplace sends it
+	LowerCase                // the same in lower case
+	LastDigit                // the last digit changed
+	OneShort                 // the last digit cut off
+	NotHex                   // text that is no signature at all
+)
+
+const notHex = "not-a-signature"
+
+// Params computes the query parameters for key at a time, with a nonce that the caller chose. The result is what goes behind the
+// question mark.
+func (r Request) Params(key string, now time.Time, nonce string) (string, error) {
+	if r.Key != "" {
+		key = r.Key
+	}
+	base, err := signature.NewBase(signature.Config{Keys: []string{key}})
+	if err != nil {
+		return "", err
+	}
+	timestamp := strconv.FormatInt(now.Add(r.Offset).UnixMilli(), 10)
+	if r.Timestamp != "" {
+		timestamp = r.Timestamp
+	}
+	if r.lacks("timestamp") {
+		timestamp = ""
+	}
+	if r.lacks("nonce") {
+		nonce = ""
+	}
+	sig := base.SignAt([]byte(r.signed()), timestamp, nonce)
+	switch r.Signature {
+	case AsComputed:
+	case LowerCase:
+		sig = strings.ToLower(sig)
+	case LastDigit:
+		last := byte('0')
+		if sig[len(sig)-1] == '0' {
+			last = '1'
+		}
+		sig = sig[:len(sig)-1] + string(last)
+	case OneShort:
+		sig = sig[:len(sig)-1]
+	case NotHex:
+		sig = notHex
+	}
+	if r.lacks("signature") {
+		sig = ""
+	}
+	var q []string
+	for _, p := range [][2]string{{"signature", sig}, {"timestamp", timestamp}, {"nonce", nonce}} {
+		if !contains(r.Without, p[0]) {
+			q = append(q, p[0]+"="+url.QueryEscape(p[1]))
+		}
+	}
+	return strings.Join(q, "&"), nil
+}
+
+// Join puts query parameters behind an address that may have some already.
+func Join(address, params string) string {
+	if params == "" {
+		return address
+	}
+	if strings.Contains(address, "?") {
+		return address + "&" + params
+	}
+	return address + "?" + params
+}
+
+func (r Request) signed() string {
+	if r.Signed != "" {
+		return r.Signed
+	}
+	return r.Body
+}
+
+func (r Request) lacks(param string) bool {
+	return contains(r.Without, param) || contains(r.Empty, param)
+}
+
+func contains(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}
+
+func (r Request) keyVariable() string {
+	if r.KeyVariable != "" {
+		return r.KeyVariable
+	}
+	return DefaultKeyVariable
+}
+
+func (r Request) method() string {
+	if r.Method != "" {
+		return r.Method
+	}
+	return "POST"
+}
+
+// plain reports whether the function call of the line can send r.
+func (r Request) plain(first Request) bool {
+	return r.URL == first.URL && r.keyVariable() == first.keyVariable() && r.method() == "POST" && len(r.Header) == 0 &&
+		r.Signed == "" && r.Key == "" && r.Offset == 0 && r.Timestamp == "" && len(r.Without) == 0 && len(r.Empty) == 0 &&
+		r.Signature == AsComputed && !r.Again
+}
+
+// Line gives one line for sh that sends the requests one after the other, each with a timestamp and a nonce of its own, and
+// prints an answer per line. No requests give no line.
+func Line(requests ...Request) string {
+	if len(requests) == 0 {
+		return ""
+	}
+	first := requests[0]
+	url, key, method, header := first.URL, first.keyVariable(), "POST", ""
+	parts := []string{
+		"U=" + Quote(url),
+		"K=$" + key,
+		`h() { printf %s "$1" | openssl dgst -sha256 -hmac "$K" -r | cut -d" " -f1; }`,
+		`sign() { T=${2-$(date +%s)000}; N=${3-$(openssl rand -hex 16)}; S=$(h "$K$N$T$(h "$1")" | tr a-f A-F); Q="signature=$S&timestamp=$T&nonce=$N"; }`,
+		sender(method, header),
+	}
+	if anyPlain(requests) {
+		parts = append(parts, `call() { sign "$1"; send "$1"; }`)
+	}
+	line := strings.Builder{}
+	line.WriteString(strings.Join(parts, "; "))
+	background := false
+	write := func(text string, together bool) {
+		switch {
+		case background && !together:
+			line.WriteString(" & wait; " + text)
+		case background:
+			line.WriteString(" & " + text)
+		default:
+			line.WriteString("; " + text)
+		}
+		background = together
+	}
+	for _, r := range requests {
+		if r.Again {
+			write("send \"$B\"", false)
+			continue
+		}
+		if r.URL != url {
+			url = r.URL
+			write("U="+Quote(url), false)
+		}
+		if k := r.keyVariable(); k != key {
+			key = k
+			write("K=$"+key, false)
+		}
+		if m, hd := r.method(), headerArgs(r.Header); m != method || hd != header {
+			method, header = m, hd
+			write(sender(method, header), false)
+		}
+		body := Quote(r.Body)
+		if r.plain(Request{URL: url, KeyVariable: key}) {
+			write("call "+body, r.Together)
+			continue
+		}
+		write(strings.Join(r.steps(key, body), "; "), false)
+	}
+	if background {
+		line.WriteString(" & wait")
+	}
+	return line.String()
+}
+
+// steps are the commands for a request that call cannot send.
+func (r Request) steps(key, body string) []string {
+	var steps []string
+	if r.Key != "" {
+		steps = append(steps, "K="+Quote(r.Key))
+	}
+	sign := "sign " + Quote(r.signed())
+	switch {
+	case r.lacks("timestamp"):
+		sign += " ''"
+	case r.Timestamp != "":
+		sign += " " + Quote(r.Timestamp)
+	case r.Offset != 0:
+		sign += fmt.Sprintf(" $(($(date +%%s)%+d))000", int(r.Offset/time.Second))
+	case r.lacks("nonce"):
+		sign += " $(date +%s)000"
+	}
+	if r.lacks("nonce") {
+		sign += " ''"
+	}
+	steps = append(steps, sign)
+	switch r.Signature {
+	case AsComputed:
+	case LowerCase:
+		steps = append(steps, "S=$(printf %s $S | tr A-F a-f)")
+	case LastDigit:
+		steps = append(steps, "case $S in *0) S=${S%?}1;; *) S=${S%?}0;; esac")
+	case OneShort:
+		steps = append(steps, "S=${S%?}")
+	case NotHex:
+		steps = append(steps, "S="+notHex)
+	}
+	if contains(r.Empty, "signature") {
+		steps = append(steps, "S=")
+	}
+	if r.Signature != AsComputed || len(r.Without) > 0 || len(r.Empty) > 0 {
+		var q []string
+		for _, p := range [][2]string{{"signature", "$S"}, {"timestamp", "$T"}, {"nonce", "$N"}} {
+			if !contains(r.Without, p[0]) {
+				q = append(q, p[0]+"="+p[1])
+			}
+		}
+		steps = append(steps, `Q="`+strings.Join(q, "&")+`"`)
+	}
+	if r.Key != "" {
+		steps = append(steps, "K=$"+key)
+	}
+	return append(steps, "send "+body)
+}
+
+func anyPlain(requests []Request) bool {
+	url, key := requests[0].URL, requests[0].keyVariable()
+	for _, r := range requests {
+		if r.Again {
+			continue
+		}
+		url, key = r.URL, r.keyVariable()
+		if r.plain(Request{URL: url, KeyVariable: key}) {
+			return true
+		}
+	}
+	return false
+}
+
+func headerArgs(lines []string) string {
+	text := ""
+	for _, l := range lines {
+		text += " -H " + Quote(l)
+	}
+	return text
+}
+
+func sender(method, header string) string {
+	return `send() { B=$1; case $U in *\?*) A="$U&$Q";; *) A="$U?$Q";; esac; curl -sS -X ` + method +
+		` "$A" -H 'Content-Type: ` + ContentType + `' -H 'Accept: ` + Accept + `'` + header +
+		` --data-raw "$B"; echo; }`
+}
+
+// Quote writes text as one word for a POSIX shell.
+func Quote(text string) string {
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
