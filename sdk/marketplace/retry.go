@@ -1,0 +1,178 @@
+package marketplace
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+var errAnswerTooLong = fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+
+// attempt sends one attempt: it signs, sends, and reads the answer to its end, so that an answer which breaks off counts as no
+// answer.
+type attempt struct {
+	client *Client
+	next   http.RoundTripper // signs with AK/SK
+}
+
+// RoundTrip implements http.RoundTripper.
+func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
+	k := callOf(req.Context())
+	k.attempts++
+	if k.signUsage {
+		var err error
+		if req, err = a.signUsage(req); err != nil {
+			return nil, err
+		}
+	}
+	resp, err := a.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if len(body) > maxAnswer {
+		return nil, errAnswerTooLong
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+func (a *attempt) signUsage(req *http.Request) (*http.Request, error) {
+	body, err := io.ReadAll(req.Body)
+	_ = req.Body.Close()
+	if err != nil {
+		return nil, fmt.Errorf("read the body: %w", err)
+	}
+	params, err := a.client.usage.Sign(body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.Clone(req.Context())
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	params.SetUsageHeaders(req.Header)
+	return req, nil
+}
+
+// checkRetry decides whether an attempt is repeated. It is also the place where every attempt passes, so it logs.
+func (c *Client) checkRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	k := callOf(ctx)
+	if ctx.Err() != nil {
+		if resp != nil {
+			_ = resp.Body.Close()
+		}
+		return false, ctx.Err()
+	}
+	if err != nil {
+		c.log(ctx, slog.LevelDebug, "attempt failed", k, slog.String("reason", err.Error()))
+		return retryError(ctx, k, err), nil
+	}
+	body, readErr := io.ReadAll(resp.Body) // in memory
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	if readErr != nil {
+		return false, readErr
+	}
+	code := readOutcome(body).code()
+	c.log(ctx, slog.LevelDebug, "attempt answered", k, slog.Int("status", resp.StatusCode), slog.String("code", oneLine(code, 64)))
+	return retryAnswer(k, resp.StatusCode, code), nil
+}
+
+// retryError decides after an attempt without an answer.
+func retryError(ctx context.Context, k *call, err error) bool {
+	if errors.Is(err, errAnswerTooLong) {
+		return false
+	}
+	if !k.repeatable && !neverSent(err) {
+		return false
+	}
+	again, _ := retryablehttp.DefaultRetryPolicy(ctx, nil, err) // no for certificates, schemes and headers that are wrong
+	return again
+}
+
+// neverSent reports whether an attempt failed before anything could be sent.
+func neverSent(err error) bool {
+	var op *net.OpError
+	var dns *net.DNSError
+	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns)
+}
+
+// retryAnswer decides after an answer. The code comes first: business errors come as HTTP 500 too.
+func retryAnswer(k *call, status int, code string) bool {
+	if suffix, ok := marketplaceCode(code); ok {
+		switch suffix {
+		case codeRateLimited:
+			return true
+		case codeInternal:
+			return k.repeatable
+		}
+		return false
+	}
+	switch {
+	case status == http.StatusTooManyRequests:
+		return true
+	case code == codeSomeBad, status == http.StatusNotImplemented:
+		return false
+	}
+	return status >= http.StatusInternalServerError && k.repeatable
+}
+
+// backoff returns the wait before the next attempt, number 0 being the first wait.
+func (c *Client) backoff(least, most time.Duration, number int, resp *http.Response) time.Duration {
+	wait := most
+	if number < 32 && least<<number > 0 && least<<number < most {
+		wait = least << number
+	}
+	wait = wait/2 + rand.N(wait/2+1) // jitter, so that many ISVs do not come back at once
+	wait = max(wait, least)
+	if resp != nil {
+		if after, ok := retryAfter(resp.Header.Get("Retry-After"), resp.Header.Get("Date")); ok {
+			wait = min(max(after, least), most)
+		}
+		c.log(resp.Request.Context(), slog.LevelInfo, "retry", callOf(resp.Request.Context()), slog.Duration("wait", wait))
+	}
+	return wait
+}
+
+// retryAfter reads a Retry-After header in either of its forms. A date is compared with the server's own clock.
+func retryAfter(text, date string) (time.Duration, bool) {
+	if text == "" {
+		return 0, false
+	}
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second, true
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0, false
+	}
+	now, err := http.ParseTime(date)
+	if err != nil {
+		return 0, false
+	}
+	return max(at.Sub(now), 0), true
+}
+
+func (c *Client) log(ctx context.Context, level slog.Level, msg string, k *call, attrs ...slog.Attr) {
+	logger := c.logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	if !logger.Enabled(ctx, level) {
+		return
+	}
+	attrs = append([]slog.Attr{slog.String("operation", k.operation), slog.Int("attempt", k.attempts)}, attrs...)
+	logger.LogAttrs(ctx, level, "marketplace "+msg, attrs...)
+}

@@ -1,0 +1,163 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/isvkit/isvkit/sdk/signature"
+)
+
+// Application is what an ISV implements. Methods are called at the same time by many goroutines, with calls that were verified
+// and compared with the contract, never with debug calls. The context ends after Config.Timeout: obey it, because no other
+// goroutine answers instead.
+//
+// A nil error is answered 000000, an [Error] its code, any other error 000005. Start slow work, answer [ErrInProgress], and let
+// it go on in the background of the program.
+type Application interface {
+	// NewInstance creates an instance, or starts to. It is called once for an order line at a time, again after a
+	// failure and after ErrInProgress, and not again after success. With ErrInProgress an Instance can be returned too.
+	NewInstance(ctx context.Context, call NewInstance) (Instance, error)
+
+	// QueryInstance returns one entry for each instance asked for. Answer ErrInstanceNotFound for one that does not exist,
+	// ErrInProgress for one that is not open yet. Entries that were not asked for are left out of the answer.
+	QueryInstance(ctx context.Context, call QueryInstance) ([]InstanceInfo, error)
+
+	// RefreshInstance sets the expiry to call.Expiry. Repeats must change nothing.
+	RefreshInstance(ctx context.Context, call RefreshInstance) error
+
+	// UpdateInstanceStatus freezes (the buyer loses access, the data stays) or unfreezes. Repeats succeed.
+	UpdateInstanceStatus(ctx context.Context, call UpdateInstanceStatus) error
+
+	// ReleaseInstance deletes an instance. Repeats should succeed; ErrInstanceNotFound is a documented answer as well.
+	ReleaseInstance(ctx context.Context, call ReleaseInstance) error
+}
+
+// Upgrader is an Application whose product offers up- or downgrades.
+type Upgrader interface {
+	// UpgradeInstance changes the instance to what the order bought. The same order again must not upgrade twice.
+	UpgradeInstance(ctx context.Context, call UpgradeInstance) error
+}
+
+// ChangeChecker is an Application that wants a word before a buyer renews with a change.
+type ChangeChecker interface {
+	// CheckChange allows the change with nil and refuses it with any error; the buyer is waiting.
+	CheckChange(ctx context.Context, call ChangeCheck) error
+}
+
+// OrderNotified is an Application that wants to hear of orders. It needs Config.GeneralKeys.
+type OrderNotified interface {
+	// OrderNotify tells that an order exists. It may come more than once.
+	OrderNotify(ctx context.Context, call OrderNotify) error
+}
+
+// Config is how a handler is set up. Only BaseKeys is required.
+type Config struct {
+	// BaseKeys are the access keys of the base interface class, as text. Several while a key is being changed.
+	BaseKeys []string
+
+	// GeneralKeys are the access keys of the general class, which signs orderNotify. None: orderNotify is refused. The
+	// marketplace forbids one key in two classes, and so does NewHandler.
+	GeneralKeys []string
+
+	// Market answers call.Order; usually the client of package marketplace. nil: call.Order fails and says so.
+	Market OrderSource
+
+	// Instances remembers which instance id an order line was answered. Default: a [MemoryStore]. Several replicas want a store
+	// they share, or an Application that uses SuggestedID and is idempotent itself.
+	Instances InstanceStore
+
+	// Nonces remembers nonces, to refuse replays. Default: a [signature.ReplayGuard]. Several replicas want a store they share.
+	Nonces signature.NonceStore
+
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+
+	// Leeway is how far the timestamp of a call may be from the clock. Default: 60 s, as the vendor's guide says.
+	Leeway time.Duration
+
+	// MaxBody is the longest body that is read, in bytes. Default: 1 MiB; the contract's longest base call is about 7 KiB.
+	MaxBody int64
+
+	// Timeout is how long an Application may take for one call, and how long a repeat of newInstance waits for the one
+	// that is under way. Default: 15 s, because the marketplace gives up after 20 s.
+	Timeout time.Duration
+
+	// Logger gets one line per call, with the reason of every refusal. Keys and the contents of AppInfo are never in it.
+	// Default: slog.Default(), looked up for each line.
+	Logger *slog.Logger
+
+	// DebugInfo makes the entries that answer a debug queryInstance. Default: a made-up address at example.com and a usage
+	// of 0. The instance id of the entry is set by the handler.
+	DebugInfo func(instanceID string) InstanceInfo
+}
+
+// String leaves the keys out.
+func (c Config) String() string {
+	return fmt.Sprintf("{BaseKeys:%d redacted GeneralKeys:%d redacted}", len(c.BaseKeys), len(c.GeneralKeys))
+}
+
+// Format writes what String returns whatever the verb, so that no way of printing shows the keys.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// LogValue leaves the keys out.
+func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+const (
+	defaultMaxBody = 1 << 20
+	defaultTimeout = 15 * time.Second // the marketplace gives up after 20 s (FAQ of the guides V1.0 and V2.0)
+)
+
+// NewHandler returns a handler that serves every base call, and orderNotify, with app. app can also be an [Upgrader], a
+// [ChangeChecker] or an [OrderNotified]. The error says which setting makes no sense.
+func NewHandler(app Application, cfg Config) (http.Handler, error) {
+	if app == nil {
+		return nil, errors.New("provider: the Application is nil")
+	}
+	if len(cfg.BaseKeys) == 0 {
+		return nil, errors.New("provider: Config.BaseKeys is empty, expected at least one access key")
+	}
+	for i, key := range cfg.GeneralKeys {
+		if slices.Contains(cfg.BaseKeys, key) {
+			return nil, fmt.Errorf("provider: Config.GeneralKeys[%d] is also in BaseKeys, expected another key for each interface class", i)
+		}
+	}
+	if cfg.MaxBody < 0 || cfg.Timeout < 0 {
+		return nil, fmt.Errorf("provider: Config.MaxBody is %d and Timeout %v, expected 0 (for the default) or more", cfg.MaxBody, cfg.Timeout)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Instances == nil {
+		cfg.Instances = NewMemoryStore(0)
+	}
+	if cfg.Nonces == nil {
+		cfg.Nonces = signature.NewReplayGuard(0, cfg.Now)
+	}
+	if cfg.MaxBody == 0 {
+		cfg.MaxBody = defaultMaxBody
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	h := &handler{app: app, cfg: cfg, flights: make(map[OrderLine]*flight)}
+	var err error
+	if h.base, err = h.verifier(cfg.BaseKeys); err != nil {
+		return nil, fmt.Errorf("provider: Config.BaseKeys: %w", err)
+	}
+	if len(cfg.GeneralKeys) > 0 {
+		if h.general, err = h.verifier(cfg.GeneralKeys); err != nil {
+			return nil, fmt.Errorf("provider: Config.GeneralKeys: %w", err)
+		}
+	}
+	return h, nil
+}
+
+func (h *handler) verifier(keys []string) (*signature.Base, error) {
+	return signature.NewBase(signature.Config{Keys: keys, Now: h.cfg.Now, Leeway: h.cfg.Leeway, Nonces: h.cfg.Nonces})
+}
