@@ -148,22 +148,22 @@ type AbnormalUsageData struct {
 // AbnormalUsageRecord A record that was not accepted. The table of its fields is not visible in any text.
 type AbnormalUsageRecord struct {
 	// BeginTime As pushed.
-	BeginTime string `json:"begin_time,omitempty"`
+	BeginTime string `json:"begin_time,omitempty,omitzero"`
 
 	// EndTime As pushed.
-	EndTime string `json:"end_time,omitempty"`
+	EndTime string `json:"end_time,omitempty,omitzero"`
 
 	// ErrorCode Why. 008 is not listed anywhere.
 	ErrorCode AbnormalUsageRecordErrorCode `json:"error_code"`
 
 	// ErrorMsg Text for people.
-	ErrorMsg string `json:"error_msg,omitempty"`
+	ErrorMsg string `json:"error_msg,omitempty,omitzero"`
 
 	// InstanceID As pushed.
-	InstanceID string `json:"instance_id,omitempty"`
+	InstanceID string `json:"instance_id,omitempty,omitzero"`
 
 	// MeteringSn As pushed.
-	MeteringSn string `json:"metering_sn,omitempty"`
+	MeteringSn string `json:"metering_sn,omitempty,omitzero"`
 }
 
 // AbnormalUsageRecordErrorCode Why. 008 is not listed anywhere.
@@ -172,28 +172,28 @@ type AbnormalUsageRecordErrorCode string
 // BuyerInfo defines model for BuyerInfo.
 type BuyerInfo struct {
 	// CustomerID Id of the buyer's account.
-	CustomerID string `json:"customerId,omitempty"`
+	CustomerID string `json:"customerId,omitempty,omitzero"`
 
 	// CustomerName Name of the buyer's account.
-	CustomerName string `json:"customerName,omitempty"`
+	CustomerName string `json:"customerName,omitempty,omitzero"`
 
 	// CustomerRealName Real name of the buyer.
-	CustomerRealName string `json:"customerRealName,omitempty"`
+	CustomerRealName string `json:"customerRealName,omitempty,omitzero"`
 
 	// CustomerType Kind of buyer; the meaning of the numbers is not published.
-	CustomerType int `json:"customerType"`
+	CustomerType int `json:"customerType,omitzero"`
 
 	// Email E-mail address.
-	Email string `json:"email,omitempty"`
+	Email string `json:"email,omitempty,omitzero"`
 
 	// MobilePhone Mobile number.
-	MobilePhone string `json:"mobilePhone,omitempty"`
+	MobilePhone string `json:"mobilePhone,omitempty,omitzero"`
 
 	// UserID Sub-user who ordered; no longer sent for products made since October 2025.
-	UserID string `json:"userId,omitempty"`
+	UserID string `json:"userId,omitempty,omitzero"`
 
 	// UserName Name of that sub-user.
-	UserName string `json:"userName,omitempty"`
+	UserName string `json:"userName,omitempty,omitzero"`
 }
 
 // ChargingMode How the order line is charged, for a period of time, once, by usage, or by a package of usage bought in advance.
@@ -217,7 +217,7 @@ type GatewayErrorAnswer struct {
 	ErrorMsg string `json:"error_msg"`
 
 	// RequestID Id of the request in the gateway's log.
-	RequestID string `json:"request_id,omitempty"`
+	RequestID string `json:"request_id,omitempty,omitzero"`
 }
 
 // MarketplaceCode How a call to the open API ended. `MKT.` is the current prefix, `CBC.` the older one. 0000 success · 0999 internal error ·
@@ -229,7 +229,7 @@ type MarketplaceCode = string
 
 // OrderAnswer defines model for OrderAnswer.
 type OrderAnswer struct {
-	OrderInfo OrderInfo `json:"orderInfo,omitempty"`
+	OrderInfo OrderInfo `json:"orderInfo,omitempty,omitzero"`
 
 	// ResultCode How a call to the open API ended. `MKT.` is the current prefix, `CBC.` the older one. 0000 success · 0999 internal error ·
 	// 0100 parameter out of range or of wrong format · 0101 parameter unknown or missing · 0102 body signature wrong · 0150 the
@@ -245,7 +245,7 @@ type OrderAnswer struct {
 // OrderErrorAnswer defines model for OrderErrorAnswer.
 type OrderErrorAnswer struct {
 	// ExtraInfo More about codes 0100, 0150, 0250, 9001, 9002, 9004 and 9005.
-	ExtraInfo string `json:"extra_info,omitempty"`
+	ExtraInfo string `json:"extra_info,omitempty,omitzero"`
 
 	// ResultCode How a call to the open API ended. `MKT.` is the current prefix, `CBC.` the older one. 0000 success · 0999 internal error ·
 	// 0100 parameter out of range or of wrong format · 0101 parameter unknown or missing · 0102 body signature wrong · 0150 the
@@ -260,13 +260,13 @@ type OrderErrorAnswer struct {
 
 // OrderInfo defines model for OrderInfo.
 type OrderInfo struct {
-	BuyerInfo BuyerInfo `json:"buyerInfo,omitempty"`
+	BuyerInfo BuyerInfo `json:"buyerInfo,omitempty,omitzero"`
 
 	// CreateTime When the order was placed (not when it takes effect), UTC, `yyyyMMddHHmmss`.
 	CreateTime string `json:"createTime"`
 
 	// ExtendParams Extra values of the whole order.
-	ExtendParams []ExtendParam `json:"extendParams,omitempty"`
+	ExtendParams []ExtendParam `json:"extendParams,omitempty,omitzero"`
 
 	// OrderID Id of the order.
 	OrderID string `json:"orderId"`
@@ -284,25 +284,25 @@ type OrderLine struct {
 	ChargingMode ChargingMode `json:"chargingMode"`
 
 	// Currency Amount of the line before discounts; a decimal number as text.
-	Currency string `json:"currency,omitempty"`
+	Currency string `json:"currency,omitempty,omitzero"`
 
 	// CurrencyAfterDiscount Amount after discounts; a decimal number as text.
-	CurrencyAfterDiscount string `json:"currencyAfterDiscount,omitempty"`
+	CurrencyAfterDiscount string `json:"currencyAfterDiscount,omitempty,omitzero"`
 
 	// ExpireTime When a period ends, UTC, `yyyyMMddHHmmss`. Left out where nothing expires.
-	ExpireTime string `json:"expireTime,omitempty"`
+	ExpireTime string `json:"expireTime,omitempty,omitzero"`
 
 	// ExtendParams What the buyer entered while ordering.
-	ExtendParams []ExtendParam `json:"extendParams,omitempty"`
+	ExtendParams []ExtendParam `json:"extendParams,omitempty,omitzero"`
 
 	// OrderLineID Id of the line, the order id followed by `-000001` and so on.
 	OrderLineID string `json:"orderLineId"`
 
 	// PeriodNumber Number of periods.
-	PeriodNumber int `json:"periodNumber,omitempty"`
+	PeriodNumber int `json:"periodNumber,omitempty,omitzero"`
 
 	// PeriodType Unit of the period. `day` has been seen for trials only.
-	PeriodType PeriodType `json:"periodType,omitempty"`
+	PeriodType PeriodType `json:"periodType,omitempty,omitzero"`
 
 	// ProductInfo What was bought.
 	ProductInfo []ProductInfo `json:"productInfo"`
@@ -317,22 +317,22 @@ type PeriodType string
 // ProductInfo defines model for ProductInfo.
 type ProductInfo struct {
 	// LinearValue Quantity of the linear attribute, such as seats.
-	LinearValue int `json:"linearValue,omitempty"`
+	LinearValue int `json:"linearValue,omitempty,omitzero"`
 
 	// ProductID Id of the product; differs per kind of period under one SKU.
 	ProductID string `json:"productId"`
 
 	// ProductName Name of product and specification.
-	ProductName string `json:"productName,omitempty"`
+	ProductName string `json:"productName,omitempty,omitzero"`
 
 	// SkuCode Id of the specification (SKU).
-	SkuCode string `json:"skuCode,omitempty"`
+	SkuCode string `json:"skuCode,omitempty,omitzero"`
 }
 
 // UsageAnswer defines model for UsageAnswer.
 type UsageAnswer struct {
 	// Data The records that were not accepted.
-	Data AbnormalUsageData `json:"data,omitempty"`
+	Data AbnormalUsageData `json:"data,omitempty,omitzero"`
 
 	// ErrorCode How a call to the open API ended. `MKT.` is the current prefix, `CBC.` the older one. 0000 success · 0999 internal error ·
 	// 0100 parameter out of range or of wrong format · 0101 parameter unknown or missing · 0102 body signature wrong · 0150 the
@@ -342,7 +342,7 @@ type UsageAnswer struct {
 	ErrorCode MarketplaceCode `json:"error_code"`
 
 	// ErrorMsg Text for people.
-	ErrorMsg string `json:"error_msg,omitempty"`
+	ErrorMsg string `json:"error_msg,omitempty,omitzero"`
 }
 
 // UsageErrorAnswer defines model for UsageErrorAnswer.
@@ -355,10 +355,10 @@ type UsageErrorAnswer struct {
 	ErrorCode MarketplaceCode `json:"error_code"`
 
 	// ErrorMsg Text for people.
-	ErrorMsg string `json:"error_msg,omitempty"`
+	ErrorMsg string `json:"error_msg,omitempty,omitzero"`
 
 	// ExtraInfo More about codes 0100, 0150, 0250, 9001, 9002, 9004 and 9005.
-	ExtraInfo string `json:"extra_info,omitempty"`
+	ExtraInfo string `json:"extra_info,omitempty,omitzero"`
 }
 
 // UsagePush defines model for UsagePush.
@@ -391,7 +391,7 @@ type UsageRecord struct {
 	RecordTime string `json:"record_time"`
 
 	// RelatePkgInstance Package instance to deduct from; mandatory for packages that stop when used up.
-	RelatePkgInstance string `json:"relate_pkg_instance,omitempty"`
+	RelatePkgInstance string `json:"relate_pkg_instance,omitempty,omitzero"`
 
 	// UsageValue Usage within the metered time: more than 0, at most 4 decimals, as text.
 	UsageValue string `json:"usage_value"`
@@ -415,7 +415,7 @@ type UsageRecordOld struct {
 	RecordTime string `json:"record_time"`
 
 	// RelatePkgInstance Package instance to deduct from; mandatory for packages that stop when used up.
-	RelatePkgInstance string `json:"relate_pkg_instance,omitempty"`
+	RelatePkgInstance string `json:"relate_pkg_instance,omitempty,omitzero"`
 
 	// UsageValue Usage within the metered time: more than 0, at most 4 decimals, as text.
 	UsageValue string `json:"usage_value"`
@@ -455,7 +455,7 @@ type QueryOrderParams struct {
 	OrderID string `form:"orderId" json:"orderId"`
 
 	// OrderLineID Only this line of the order.
-	OrderLineID string `form:"orderLineId,omitempty" json:"orderLineId,omitempty"`
+	OrderLineID string `form:"orderLineId,omitempty" json:"orderLineId,omitempty,omitzero"`
 }
 
 // PushUsageJSONRequestBody defines body for PushUsage for application/json ContentType.

@@ -294,7 +294,7 @@ type Activity string
 // AllOrgSyncCall defines model for AllOrgSyncCall.
 type AllOrgSyncCall struct {
 	// Flag Stands in one example although the table has no such field; without meaning here.
-	Flag int `json:"flag,omitempty"`
+	Flag int `json:"flag,omitempty,omitzero"`
 
 	// InstanceID The instance; empty while a seller applies for a credential or debugs.
 	InstanceID string `json:"instanceId"`
@@ -319,25 +319,25 @@ type Answer struct {
 	ResultCode ResultCode `json:"resultCode"`
 
 	// ResultMsg Text for people. Send it always; the marketplace has been seen to fail at parsing an answer without it.
-	ResultMsg string `json:"resultMsg,omitempty"`
+	ResultMsg string `json:"resultMsg,omitempty,omitzero"`
 }
 
 // AppInfo How the buyer gets in, in plain text. May be left out only if the ISV tells the buyer by message.
 type AppInfo struct {
 	// AdminURL Address for administrators.
-	AdminURL string `json:"adminUrl,omitempty"`
+	AdminURL string `json:"adminUrl,omitempty,omitzero"`
 
 	// FrontEndURL Address that the buyer opens.
 	FrontEndURL string `json:"frontEndUrl"`
 
 	// Memo Notes for the buyer.
-	Memo string `json:"memo,omitempty"`
+	Memo string `json:"memo,omitempty,omitzero"`
 
 	// Password Initial password of that account.
-	Password string `json:"password,omitempty"`
+	Password string `json:"password,omitempty,omitzero"`
 
 	// UserName Name of the first administrator account.
-	UserName string `json:"userName,omitempty"`
+	UserName string `json:"userName,omitempty,omitzero"`
 }
 
 // ApplicationSyncCall defines model for ApplicationSyncCall.
@@ -412,7 +412,7 @@ type ChangeInstanceCheckCall struct {
 	ProductInfo json.RawMessage `json:"productInfo"`
 
 	// TestFlag `1` marks a debug call of the console or a probe: answer success and change nothing. A real call leaves it out, or sends `0`.
-	TestFlag TestFlag `json:"testFlag,omitempty"`
+	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
 }
 
 // Department defines model for Department.
@@ -424,19 +424,19 @@ type Department struct {
 	OrgName string `json:"orgName"`
 
 	// ParentCode Code of the department above; empty at the top.
-	ParentCode string `json:"parentCode,omitempty"`
+	ParentCode string `json:"parentCode,omitempty,omitzero"`
 }
 
 // InstanceInfo defines model for InstanceInfo.
 type InstanceInfo struct {
 	// AppInfo How the buyer gets in, in plain text. May be left out only if the ISV tells the buyer by message.
-	AppInfo AppInfo `json:"appInfo,omitempty"`
+	AppInfo AppInfo `json:"appInfo,omitempty,omitzero"`
 
 	// InstanceID Id of the instance this entry is about.
 	InstanceID string `json:"instanceId"`
 
 	// UsageInfo Usage so far. Required for on-demand and package instances; for a package one entry per billing item.
-	UsageInfo []UsageInfo `json:"usageInfo,omitempty"`
+	UsageInfo []UsageInfo `json:"usageInfo,omitempty,omitzero"`
 }
 
 // InstanceStatus What is to be done to the instance.
@@ -451,14 +451,14 @@ type KitTimeStamp = string
 // NewInstanceAnswer instanceId is mandatory when the result code is 000000 or 000004.
 type NewInstanceAnswer struct {
 	// InstanceID Id of the instance, unique among all of the ISV's instances, and the same for every repeat of the order line.
-	InstanceID string `json:"instanceId,omitempty"`
+	InstanceID string `json:"instanceId,omitempty,omitzero"`
 
 	// ResultCode How a call ended. `000000` is success; `000004` says that the ISV is still working on it. Codes from `000100` belong to
 	// newInstance, except that `000101` also tells that a kit client secret could not be decrypted.
 	ResultCode ResultCode `json:"resultCode"`
 
 	// ResultMsg Text for people. Send it always; the marketplace has been seen to fail at parsing an answer without it.
-	ResultMsg string `json:"resultMsg,omitempty"`
+	ResultMsg string `json:"resultMsg,omitempty,omitzero"`
 }
 
 // NewInstanceCall The order line that was paid. Everything else about it is asked for with queryOrder.
@@ -476,7 +476,7 @@ type NewInstanceCall struct {
 	OrderLineID string `json:"orderLineId"`
 
 	// TestFlag `1` marks a debug call of the console or a probe: answer success and change nothing. A real call leaves it out, or sends `0`.
-	TestFlag TestFlag `json:"testFlag,omitempty"`
+	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
 }
 
 // OrderNotifyCall defines model for OrderNotifyCall.
@@ -491,20 +491,20 @@ type OrderNotifyCall struct {
 	OrderLineID string `json:"orderLineId"`
 
 	// TestFlag `1` marks a debug call of the console or a probe: answer success and change nothing. A real call leaves it out, or sends `0`.
-	TestFlag TestFlag `json:"testFlag,omitempty"`
+	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
 }
 
 // QueryInstanceAnswer defines model for QueryInstanceAnswer.
 type QueryInstanceAnswer struct {
 	// Info One entry for each instance that was asked for.
-	Info []InstanceInfo `json:"info,omitempty"`
+	Info []InstanceInfo `json:"info,omitempty,omitzero"`
 
 	// ResultCode How a call ended. `000000` is success; `000004` says that the ISV is still working on it. Codes from `000100` belong to
 	// newInstance, except that `000101` also tells that a kit client secret could not be decrypted.
 	ResultCode ResultCode `json:"resultCode"`
 
 	// ResultMsg Text for people. Send it always; the marketplace has been seen to fail at parsing an answer without it.
-	ResultMsg string `json:"resultMsg,omitempty"`
+	ResultMsg string `json:"resultMsg,omitempty,omitzero"`
 }
 
 // QueryInstanceCall The instances whose state is asked for.
@@ -516,7 +516,7 @@ type QueryInstanceCall struct {
 	InstanceID string `json:"instanceId"`
 
 	// TestFlag `1` marks a debug call of the console or a probe: answer success and change nothing. A real call leaves it out, or sends `0`.
-	TestFlag TestFlag `json:"testFlag,omitempty"`
+	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
 }
 
 // RefreshInstanceCall defines model for RefreshInstanceCall.
@@ -537,14 +537,14 @@ type RefreshInstanceCall struct {
 	OrderLineID string `json:"orderLineId"`
 
 	// ProductID The new product, sent when the kind of period changes (say from months to years).
-	ProductID string `json:"productId,omitempty"`
+	ProductID string `json:"productId,omitempty,omitzero"`
 
 	// Scene Why the expiry changes: a trial became formal, a renewal was paid, a renewal was cancelled, or a renewal was combined
 	// with a change of product or quantity (added in 2025).
 	Scene Scene `json:"scene"`
 
 	// TestFlag `1` marks a debug call of the console or a probe: answer success and change nothing. A real call leaves it out, or sends `0`.
-	TestFlag TestFlag `json:"testFlag,omitempty"`
+	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
 }
 
 // ReleaseInstanceCall defines model for ReleaseInstanceCall.
@@ -556,13 +556,13 @@ type ReleaseInstanceCall struct {
 	InstanceID string `json:"instanceId"`
 
 	// OrderID The unsubscription order; left out when the freeze period simply ran out.
-	OrderID string `json:"orderId,omitempty"`
+	OrderID string `json:"orderId,omitempty,omitzero"`
 
 	// OrderLineID Line of the unsubscription order.
-	OrderLineID string `json:"orderLineId,omitempty"`
+	OrderLineID string `json:"orderLineId,omitempty,omitzero"`
 
 	// TestFlag `1` marks a debug call of the console or a probe: answer success and change nothing. A real call leaves it out, or sends `0`.
-	TestFlag TestFlag `json:"testFlag,omitempty"`
+	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
 }
 
 // ResultCode How a call ended. `000000` is success; `000004` says that the ISV is still working on it. Codes from `000100` belong to
@@ -588,7 +588,7 @@ type SingleOrgSyncCall struct {
 	OrgName string `json:"orgName"`
 
 	// ParentCode Code of the department above; empty at the top.
-	ParentCode string `json:"parentCode,omitempty"`
+	ParentCode string `json:"parentCode,omitempty,omitzero"`
 
 	// TenantID Id of the enterprise; the value that the login sends as `tenant`.
 	TenantID string `json:"tenantId"`
@@ -603,16 +603,16 @@ type SingleOrgSyncCall struct {
 // TargetProduct The product that the buyer wants to change to. The table of its fields is not visible in any text; these are the fields that order queries carry.
 type TargetProduct struct {
 	// LinearValue Target quantity of the linear attribute.
-	LinearValue int `json:"linearValue,omitempty"`
+	LinearValue int `json:"linearValue,omitempty,omitzero"`
 
 	// ProductID Id of the target product.
-	ProductID string `json:"productId,omitempty"`
+	ProductID string `json:"productId,omitempty,omitzero"`
 
 	// ProductName Name of the target product.
-	ProductName string `json:"productName,omitempty"`
+	ProductName string `json:"productName,omitempty,omitzero"`
 
 	// SkuCode Id of the target specification (SKU).
-	SkuCode string `json:"skuCode,omitempty"`
+	SkuCode string `json:"skuCode,omitempty,omitzero"`
 }
 
 // TenantSyncCall defines model for TenantSyncCall.
@@ -660,7 +660,7 @@ type UpdateInstanceStatusCall struct {
 	Status InstanceStatus `json:"status"`
 
 	// TestFlag `1` marks a debug call of the console or a probe: answer success and change nothing. A real call leaves it out, or sends `0`.
-	TestFlag TestFlag `json:"testFlag,omitempty"`
+	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
 }
 
 // UpgradeInstanceCall defines model for UpgradeInstanceCall.
@@ -678,16 +678,16 @@ type UpgradeInstanceCall struct {
 	OrderLineID string `json:"orderLineId"`
 
 	// TestFlag `1` marks a debug call of the console or a probe: answer success and change nothing. A real call leaves it out, or sends `0`.
-	TestFlag TestFlag `json:"testFlag,omitempty"`
+	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
 }
 
 // UsageInfo defines model for UsageInfo.
 type UsageInfo struct {
 	// DashboardURL Address where the buyer sees usage in detail.
-	DashboardURL string `json:"dashboardUrl,omitempty"`
+	DashboardURL string `json:"dashboardUrl,omitempty,omitzero"`
 
 	// RelatedInstanceID When a package is queried, the on-demand instance that the usage belongs to.
-	RelatedInstanceID string `json:"relatedInstanceId,omitempty"`
+	RelatedInstanceID string `json:"relatedInstanceId,omitempty,omitzero"`
 
 	// StatisticalTime Until when usage is counted, UTC, `yyyyMMddHHmmssSSS`.
 	StatisticalTime string `json:"statisticalTime"`
@@ -699,22 +699,22 @@ type UsageInfo struct {
 // User defines model for User.
 type User struct {
 	// Email E-mail address.
-	Email string `json:"email,omitempty"`
+	Email string `json:"email,omitempty,omitzero"`
 
 	// EmployeeCode Staff number.
-	EmployeeCode string `json:"employeeCode,omitempty"`
+	EmployeeCode string `json:"employeeCode,omitempty,omitzero"`
 
 	// EmployeeType 1 regular, 2 intern, 3 dispatched, 4 outsourced.
-	EmployeeType UserEmployeeType `json:"employeeType,omitempty"`
+	EmployeeType UserEmployeeType `json:"employeeType,omitempty,omitzero"`
 
 	// Enable Whether the user may log in, as text.
 	Enable UserEnable `json:"enable"`
 
 	// EntryDate First day at work, `yyyy-MM-d`.
-	EntryDate string `json:"entryDate,omitempty"`
+	EntryDate string `json:"entryDate,omitempty,omitzero"`
 
 	// Mobile Mobile number.
-	Mobile string `json:"mobile,omitempty"`
+	Mobile string `json:"mobile,omitempty,omitzero"`
 
 	// Name Name of the person.
 	Name string `json:"name"`
@@ -723,7 +723,7 @@ type User struct {
 	OrgCode string `json:"orgCode"`
 
 	// Position Job title.
-	Position string `json:"position,omitempty"`
+	Position string `json:"position,omitempty,omitzero"`
 
 	// Role An `admin` must get administrator rights.
 	Role UserRole `json:"role"`
@@ -732,7 +732,7 @@ type User struct {
 	UserName string `json:"userName"`
 
 	// WorkPlace Place of work.
-	WorkPlace string `json:"workPlace,omitempty"`
+	WorkPlace string `json:"workPlace,omitempty,omitzero"`
 }
 
 // UserEmployeeType 1 regular, 2 intern, 3 dispatched, 4 outsourced.

@@ -57,7 +57,6 @@ func (e AttemptOutcome) Valid() bool {
 const (
 	CallFailed    CallStatus = "failed"
 	CallPending   CallStatus = "pending"
-	CallRefused   CallStatus = "refused"
 	CallSucceeded CallStatus = "succeeded"
 	CallWaiting   CallStatus = "waiting"
 )
@@ -68,8 +67,6 @@ func (e CallStatus) Valid() bool {
 	case CallFailed:
 		return true
 	case CallPending:
-		return true
-	case CallRefused:
 		return true
 	case CallSucceeded:
 		return true
@@ -167,13 +164,13 @@ type Attempt struct {
 	CallID int64 `json:"callId"`
 
 	// ContentType Content type of the answer.
-	ContentType string `json:"contentType,omitempty"`
+	ContentType string `json:"contentType,omitempty,omitzero"`
 
 	// Curl A shell line that sends the same call again with a fresh signature; it takes the key from ISVKIT_BASE_KEY.
 	Curl string `json:"curl"`
 
 	// Detail The outcome in words.
-	Detail string `json:"detail,omitempty"`
+	Detail string `json:"detail,omitempty,omitzero"`
 
 	// DurationMs How long it took in real time, in milliseconds.
 	DurationMs float32 `json:"durationMs"`
@@ -191,10 +188,10 @@ type Attempt struct {
 	RequestBody string `json:"requestBody"`
 
 	// ResponseBody The answer, cut after 64 KiB; initial passwords are blanked out.
-	ResponseBody string `json:"responseBody,omitempty"`
+	ResponseBody string `json:"responseBody,omitempty,omitzero"`
 
 	// Status HTTP status of the answer; absent without one.
-	Status int `json:"status,omitempty"`
+	Status int `json:"status,omitempty,omitzero"`
 
 	// Time When it started.
 	Time time.Time `json:"time"`
@@ -229,19 +226,19 @@ type Call struct {
 	CreateTime time.Time `json:"createTime"`
 
 	// DueTime While it is pending, when the next attempt is due.
-	DueTime time.Time `json:"dueTime,omitempty"`
+	DueTime time.Time `json:"dueTime,omitempty,omitzero"`
 
 	// LastError Why the last attempt did not succeed.
-	LastError string `json:"lastError,omitempty"`
+	LastError string `json:"lastError,omitempty,omitzero"`
 
 	// OrderLineID The instance it is about.
 	OrderLineID string `json:"orderLineId"`
 
 	// ResultCode The last result code that the ISV answered.
-	ResultCode string `json:"resultCode,omitempty"`
+	ResultCode string `json:"resultCode,omitempty,omitzero"`
 
-	// Status `pending` will be attempted (again); `succeeded`; `refused` answered with a final no; `waiting` no longer retried, waits
-	// for a restart; `failed` no longer retried, and its order failed with it.
+	// Status `pending` will be attempted (again); `succeeded`; `waiting` no longer retried, waits for a restart; `failed` no longer
+	// retried, and its order failed with it.
 	Status CallStatus `json:"status"`
 }
 
@@ -250,8 +247,8 @@ type CallList struct {
 	Calls []Call `json:"calls"`
 }
 
-// CallStatus `pending` will be attempted (again); `succeeded`; `refused` answered with a final no; `waiting` no longer retried, waits
-// for a restart; `failed` no longer retried, and its order failed with it.
+// CallStatus `pending` will be attempted (again); `succeeded`; `waiting` no longer retried, waits for a restart; `failed` no longer
+// retried, and its order failed with it.
 type CallStatus string
 
 // Clock defines model for Clock.
@@ -281,13 +278,13 @@ type Instance struct {
 	CreateTime time.Time `json:"createTime"`
 
 	// ExpireTime When it expires; absent where nothing expires.
-	ExpireTime time.Time `json:"expireTime,omitempty"`
+	ExpireTime time.Time `json:"expireTime,omitempty,omitzero"`
 
 	// FrontEndURL Where the buyer gets in, as queryInstance told.
-	FrontEndURL string `json:"frontEndUrl,omitempty"`
+	FrontEndURL string `json:"frontEndUrl,omitempty,omitzero"`
 
 	// InstanceID The id that the ISV gave it, once it did.
-	InstanceID string `json:"instanceId,omitempty"`
+	InstanceID string `json:"instanceId,omitempty,omitzero"`
 
 	// OrderID The order that created it.
 	OrderID string `json:"orderId"`
@@ -302,7 +299,7 @@ type Instance struct {
 	Quantity int `json:"quantity"`
 
 	// ReleaseTime While it is frozen because it expired, when it will be released.
-	ReleaseTime time.Time `json:"releaseTime,omitempty"`
+	ReleaseTime time.Time `json:"releaseTime,omitempty,omitzero"`
 
 	// SkuCode Its SKU now.
 	SkuCode string `json:"skuCode"`
@@ -356,7 +353,7 @@ type OrderStatus string
 // Problem defines model for Problem.
 type Problem struct {
 	// Detail What was wrong here, what was expected, how to mend it.
-	Detail string `json:"detail,omitempty"`
+	Detail string `json:"detail,omitempty,omitzero"`
 
 	// Status HTTP status.
 	Status int `json:"status"`
@@ -403,13 +400,13 @@ type ProviderSettings struct {
 // Purchase defines model for Purchase.
 type Purchase struct {
 	// ExtendParams What the buyer enters while ordering.
-	ExtendParams map[string]string `json:"extendParams,omitempty"`
+	ExtendParams map[string]string `json:"extendParams,omitempty,omitzero"`
 
 	// Period For PERIOD products: `1y`, `3m`. Default `1y`.
-	Period string `json:"period,omitempty"`
+	Period string `json:"period,omitempty,omitzero"`
 
 	// Quantity Quantity of the linear attribute. Default 1.
-	Quantity int `json:"quantity,omitempty"`
+	Quantity int `json:"quantity,omitempty,omitzero"`
 
 	// SkuCode What is bought; see listProducts.
 	SkuCode string `json:"skuCode"`
@@ -418,7 +415,7 @@ type Purchase struct {
 // Renewal defines model for Renewal.
 type Renewal struct {
 	// Period By how long: `1y`, `3m`. Default `1y`.
-	Period string `json:"period,omitempty"`
+	Period string `json:"period,omitempty,omitzero"`
 }
 
 // Status defines model for Status.
@@ -443,7 +440,7 @@ type Status struct {
 	Orders int `json:"orders"`
 
 	// ProductionAddress Where the ISV is called.
-	ProductionAddress string `json:"productionAddress,omitempty"`
+	ProductionAddress string `json:"productionAddress,omitempty,omitzero"`
 
 	// UsageRecords Usage records accepted.
 	UsageRecords int `json:"usageRecords"`
@@ -455,10 +452,10 @@ type Status struct {
 // Upgrade defines model for Upgrade.
 type Upgrade struct {
 	// Quantity The quantity to change to. Default the same.
-	Quantity int `json:"quantity,omitempty"`
+	Quantity int `json:"quantity,omitempty,omitzero"`
 
 	// SkuCode The product to change to. Default the same.
-	SkuCode string `json:"skuCode,omitempty"`
+	SkuCode string `json:"skuCode,omitempty,omitzero"`
 }
 
 // UsageRecord defines model for UsageRecord.
@@ -473,10 +470,10 @@ type UsageRecord struct {
 	EndTime string `json:"endTime"`
 
 	// ErrorCode If not, the record-level code.
-	ErrorCode string `json:"errorCode,omitempty"`
+	ErrorCode string `json:"errorCode,omitempty,omitzero"`
 
 	// ErrorMsg And what it means.
-	ErrorMsg string `json:"errorMsg,omitempty"`
+	ErrorMsg string `json:"errorMsg,omitempty,omitzero"`
 
 	// InstanceID The on-demand instance.
 	InstanceID string `json:"instanceId"`
@@ -485,13 +482,13 @@ type UsageRecord struct {
 	MeteringSn string `json:"meteringSn"`
 
 	// PackageInstanceID The package it is deducted from.
-	PackageInstanceID string `json:"packageInstanceId,omitempty"`
+	PackageInstanceID string `json:"packageInstanceId,omitempty,omitzero"`
 
 	// ReceivedTime When it came in.
 	ReceivedTime time.Time `json:"receivedTime"`
 
 	// RecordTime As pushed.
-	RecordTime string `json:"recordTime,omitempty"`
+	RecordTime string `json:"recordTime,omitempty,omitzero"`
 
 	// UsageValue As pushed.
 	UsageValue string `json:"usageValue"`
@@ -511,49 +508,49 @@ type OrderLineID = string
 // ListAttemptsParams defines parameters for ListAttempts.
 type ListAttemptsParams struct {
 	// Limit How many at most.
-	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 
 	// OrderLineID Only attempts about this instance.
-	OrderLineID string `form:"orderLineId,omitempty" json:"orderLineId,omitempty"`
+	OrderLineID string `form:"orderLineId,omitempty" json:"orderLineId,omitempty,omitzero"`
 
 	// CallID Only attempts of this call.
-	CallID int64 `form:"callId,omitempty" json:"callId,omitempty"`
+	CallID int64 `form:"callId,omitempty" json:"callId,omitempty,omitzero"`
 }
 
 // ListCallsParams defines parameters for ListCalls.
 type ListCallsParams struct {
 	// Limit How many at most.
-	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 
 	// OrderLineID Only calls about this instance.
-	OrderLineID string `form:"orderLineId,omitempty" json:"orderLineId,omitempty"`
+	OrderLineID string `form:"orderLineId,omitempty" json:"orderLineId,omitempty,omitzero"`
 }
 
 // ListInstancesParams defines parameters for ListInstances.
 type ListInstancesParams struct {
 	// Limit How many at most.
-	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
 // GetInstanceParams defines parameters for GetInstance.
 type GetInstanceParams struct {
 	// Until Wait until the instance has this status and no call is under way, or the timeout is over.
-	Until InstanceStatus `form:"until,omitempty" json:"until,omitempty"`
+	Until InstanceStatus `form:"until,omitempty" json:"until,omitempty,omitzero"`
 
 	// Timeout How long to wait in real time, such as `10s`; at most `60s`.
-	Timeout string `form:"timeout,omitempty" json:"timeout,omitempty"`
+	Timeout string `form:"timeout,omitempty" json:"timeout,omitempty,omitzero"`
 }
 
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {
 	// Limit How many at most.
-	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
 // ListUsageRecordsParams defines parameters for ListUsageRecords.
 type ListUsageRecordsParams struct {
 	// Limit How many at most.
-	Limit Limit `form:"limit,omitempty" json:"limit,omitempty"`
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
 // AdvanceClockJSONRequestBody defines body for AdvanceClock for application/json ContentType.
