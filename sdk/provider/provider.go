@@ -155,6 +155,7 @@ func NewHandler(app Application, cfg Config) (http.Handler, error) {
 			return nil, fmt.Errorf("provider: Config.GeneralKeys: %w", err)
 		}
 	}
+	h.cfg.BaseKeys, h.cfg.GeneralKeys = nil, nil // so that no way of printing a handler shows them
 	return h, nil
 }
 
