@@ -81,6 +81,7 @@ func (c *Client) checkRetry(ctx context.Context, resp *http.Response, err error)
 		return retryError(ctx, k, err), nil
 	}
 	body, readErr := io.ReadAll(resp.Body) // in memory
+	_ = resp.Body.Close()                  // stops the attempt's timer
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	if readErr != nil {
 		return false, readErr

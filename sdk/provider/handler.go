@@ -206,13 +206,12 @@ func describe(found []providerapi.Violation) string {
 // dispatch hands a call that is signed and well-formed to the Application, or answers it here if it is for debugging.
 func (h *handler) dispatch(ctx context.Context, f fields, x *exchange) reply {
 	testFlag := providerapi.TestFlag(f.text("testFlag"))
-	order := newOrders(h.cfg.Market)
 	switch x.activity {
 	case providerapi.ActivityNewInstance:
 		return h.newInstance(ctx, x, NewInstance{NewInstanceCall: providerapi.NewInstanceCall{
 			Activity: x.activity, TestFlag: testFlag,
 			BusinessID: f.text("businessId"), OrderID: f.text("orderId"), OrderLineID: x.orderLine,
-		}, orders: order})
+		}, orders: newOrders(h.cfg.Market)})
 
 	case providerapi.ActivityQueryInstance:
 		return h.queryInstance(ctx, x, QueryInstance{providerapi.QueryInstanceCall{
@@ -224,7 +223,7 @@ func (h *handler) dispatch(ctx context.Context, f fields, x *exchange) reply {
 			Activity: x.activity, TestFlag: testFlag,
 			Scene: providerapi.Scene(f.text("scene")), InstanceID: x.instanceID, ExpireTime: f.text("expireTime"),
 			OrderID: f.text("orderId"), OrderLineID: x.orderLine, ProductID: f.text("productId"),
-		}, orders: order}
+		}, orders: newOrders(h.cfg.Market)}
 		if _, err := parseExpiry(call.ExpireTime); err != nil {
 			return invalid("expireTime is no date of the form yyyyMMddHHmmss")
 		}
@@ -249,7 +248,7 @@ func (h *handler) dispatch(ctx context.Context, f fields, x *exchange) reply {
 			call := UpgradeInstance{UpgradeInstanceCall: providerapi.UpgradeInstanceCall{
 				Activity: x.activity, TestFlag: testFlag,
 				InstanceID: x.instanceID, OrderID: f.text("orderId"), OrderLineID: x.orderLine,
-			}, orders: order}
+			}, orders: newOrders(h.cfg.Market)}
 			return h.plain(ctx, x, func(ctx context.Context) error { return app.UpgradeInstance(ctx, call) })
 		}
 
@@ -266,7 +265,7 @@ func (h *handler) dispatch(ctx context.Context, f fields, x *exchange) reply {
 		if app, ok := h.app.(OrderNotified); ok && h.general != nil {
 			call := OrderNotify{OrderNotifyCall: providerapi.OrderNotifyCall{
 				Activity: x.activity, TestFlag: testFlag, OrderID: f.text("orderId"), OrderLineID: x.orderLine,
-			}, orders: order}
+			}, orders: newOrders(h.cfg.Market)}
 			return h.plain(ctx, x, func(ctx context.Context) error { return app.OrderNotify(ctx, call) })
 		}
 	}
