@@ -30,3 +30,18 @@ func TestClock_MovesOnlyForwardAndRunsOn(t *testing.T) {
 	require.True(t, runs)
 	require.Equal(t, 5*time.Second, wait)
 }
+
+func TestParseDuration(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]time.Duration{
+		"366d": 366 * 24 * time.Hour, "90m": 90 * time.Minute, "1d12h": 36 * time.Hour, "1.5s": 1500 * time.Millisecond,
+	} {
+		d, err := clock.ParseDuration(in)
+		require.NoError(t, err, in)
+		require.Equal(t, want, d, in)
+	}
+	for _, in := range []string{"", "0s", "-1h", "1y", "d", "1.5d", "999999d", "10", "9223372036854775807ns", "1d-24h"} {
+		_, err := clock.ParseDuration(in)
+		require.ErrorContains(t, err, "expected days", in)
+	}
+}

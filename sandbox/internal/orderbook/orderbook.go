@@ -328,11 +328,15 @@ func (b *Book) apply(tx *store.Tx, i *lifecycle.Instance, call lifecycle.Call, e
 	return tx.AddCalls(i.OrderLineID, now, calls)
 }
 
-// Register adds an order from outside, for a judge: order query answers it, and nothing is delivered for it. The line that its
-// first instance belongs to is the order's first.
+// Register adds an order from outside, for a judge: order query answers it, and nothing is delivered for it.
 func (b *Book) Register(ctx context.Context, doc marketplaceapi.OrderInfo) error {
-	if doc.OrderID == "" || len(doc.OrderLine) == 0 || len(doc.OrderLine[0].ProductInfo) == 0 {
-		return fmt.Errorf("%w: an order needs an id, a line and a product", ErrInvalid)
+	if doc.OrderID == "" || len(doc.OrderLine) == 0 {
+		return fmt.Errorf("%w: an order needs an id and a line", ErrInvalid)
+	}
+	for _, line := range doc.OrderLine {
+		if line.OrderLineID == "" || len(line.ProductInfo) == 0 {
+			return fmt.Errorf("%w: every order line needs an id and a product", ErrInvalid)
+		}
 	}
 	now := b.clock.Now()
 	return b.update(ctx, func(tx *store.Tx) error {
@@ -343,22 +347,17 @@ func (b *Book) Register(ctx context.Context, doc marketplaceapi.OrderInfo) error
 }
 
 // RegisterInstance says that the ISV has opened an instance for a line of a registered order.
-func (b *Book) RegisterInstance(ctx context.Context, orderID, lineID, instanceID string) error {
+func (b *Book) RegisterInstance(ctx context.Context, lineID, instanceID string) error {
 	return b.update(ctx, func(tx *store.Tx) error {
-		o, err := tx.Order(orderID)
+		o, line, err := tx.OrderOfLine(lineID)
 		if err != nil {
 			return err
 		}
-		for _, line := range o.Document.OrderLine {
-			if line.OrderLineID != lineID {
-				continue
-			}
-			i, _ := lifecycle.New(lifecycle.Order{OrderID: orderID, OrderLineID: lineID}, line.ChargingMode, lifecycle.Product{
-				SKUCode: line.ProductInfo[0].SkuCode, ProductID: line.ProductInfo[0].ProductID, Quantity: line.ProductInfo[0].LinearValue,
-			}, o.CreatedAt, time.Time{})
-			i.InstanceID, i.Status = instanceID, sandboxapi.InstanceReady
-			return tx.PutInstance(i)
-		}
-		return store.ErrNotFound
+		product := line.ProductInfo[0]
+		i, _ := lifecycle.New(lifecycle.Order{OrderID: o.OrderID, OrderLineID: lineID}, line.ChargingMode, lifecycle.Product{
+			SKUCode: product.SkuCode, ProductID: product.ProductID, Quantity: product.LinearValue,
+		}, o.CreatedAt, time.Time{})
+		i.InstanceID, i.Status = instanceID, sandboxapi.InstanceReady
+		return tx.PutInstance(i)
 	})
 }

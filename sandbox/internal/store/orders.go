@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
@@ -50,6 +51,17 @@ func (s *Store) Orders(ctx context.Context, limit int) ([]Order, error) {
 // Order finds an order.
 func (tx *Tx) Order(id string) (Order, error) {
 	return one(scanOrder(tx.tx.QueryRowContext(tx.ctx, "SELECT "+orderColumns+" FROM orders WHERE order_id = ?", id)))
+}
+
+// OrderOfLine finds an order by one of its lines.
+func (tx *Tx) OrderOfLine(lineID string) (Order, marketplaceapi.OrderLine, error) {
+	o, err := one(scanOrder(tx.tx.QueryRowContext(tx.ctx, "SELECT "+orderColumns+` FROM orders
+		WHERE EXISTS (SELECT 1 FROM json_each(document, '$.orderLine') WHERE json_extract(value, '$.orderLineId') = ?)`, lineID)))
+	if err != nil {
+		return o, marketplaceapi.OrderLine{}, err
+	}
+	i := slices.IndexFunc(o.Document.OrderLine, func(l marketplaceapi.OrderLine) bool { return l.OrderLineID == lineID })
+	return o, o.Document.OrderLine[i], nil
 }
 
 // AddOrder writes a new order.

@@ -1,0 +1,451 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/isvkit/isvkit/openapi/sandboxapi"
+)
+
+// command is one that talks to a running sandbox.
+type command struct {
+	name  string
+	what  string // its usage line
+	args  [2]int // fewest and most positional arguments
+	flags func(fs *flag.FlagSet) any
+	do    func(ctx context.Context, c *client, args []string, flags any) error
+}
+
+var commands = []command{
+	{"status", "status", [2]int{0, 0}, nil, status},
+	{"provider", "provider URL", [2]int{1, 1}, nil, setProvider},
+	{"products", "products", [2]int{0, 0}, nil, products},
+	{"buy", "buy --sku SKU [flags]", [2]int{0, 0}, purchaseFlags, buy},
+	{"renew", "renew LINE [--period 1y]", [2]int{1, 1}, func(fs *flag.FlagSet) any {
+		return fs.String("period", "1y", "by how long, such as 1y or 3m")
+	}, renew},
+	{"upgrade", "upgrade LINE [--sku SKU] [--quantity N]", [2]int{1, 1}, func(fs *flag.FlagSet) any {
+		u := &sandboxapi.Upgrade{}
+		fs.StringVar(&u.SkuCode, "sku", "", "product to change to (default: the same)")
+		fs.IntVar(&u.Quantity, "quantity", 0, "quantity to change to (default: the same)")
+		return u
+	}, upgrade},
+	{"freeze", "freeze LINE", [2]int{1, 1}, nil, freeze},
+	{"unfreeze", "unfreeze LINE", [2]int{1, 1}, nil, unfreeze},
+	{"release", "release LINE", [2]int{1, 1}, nil, release},
+	{"clock", "clock advance DURATION", [2]int{2, 2}, nil, advance},
+	{"orders", "orders", [2]int{0, 0}, nil, orders},
+	{"instances", "instances", [2]int{0, 0}, nil, instances},
+	{"calls", "calls [LINE]", [2]int{0, 1}, nil, calls},
+	{"journal", "journal [LINE]", [2]int{0, 1}, nil, journal},
+	{"usage", "usage", [2]int{0, 0}, nil, usageRecords},
+	{"restart", "restart CALL", [2]int{1, 1}, nil, restart},
+}
+
+func (c command) execute(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) error {
+	fs := newFlags(c.name, stderr, c.what)
+	keyFile := fs.String("keys", "isvkit.keys", "key `file` of the sandbox")
+	asJSON := fs.Bool("json", false, "print the answer as it came")
+	var flags any
+	if c.flags != nil {
+		flags = c.flags(fs)
+	}
+	rest, err := parse(fs, args)
+	if err != nil {
+		return err
+	}
+	if len(rest) < c.args[0] || len(rest) > c.args[1] {
+		return misuse("usage: isv-sandbox %s", c.what)
+	}
+	file, err := readKeyFile(*keyFile)
+	if err != nil {
+		return err
+	}
+	address, token := getenv(envControlURL), getenv(envControlToken)
+	if address == "" {
+		address = file[envControlURL]
+	}
+	if token == "" {
+		token = file[envControlToken]
+	}
+	if address == "" || token == "" {
+		return &hintError{fmt.Errorf("no running sandbox is known: no key file %s, and %s is not set", *keyFile, envControlURL),
+			"start one with isv-sandbox serve, or name its key file with --keys"}
+	}
+	client, err := newClient(address, token, stdout, *asJSON)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, client, rest, flags)
+}
+
+// client is the generated client with one way to read every answer.
+type client struct {
+	api     *sandboxapi.Client
+	address string
+	out     io.Writer
+	asJSON  bool
+}
+
+func newClient(address, token string, out io.Writer, asJSON bool) (*client, error) {
+	api, err := sandboxapi.NewClient(address, sandboxapi.WithRequestEditorFn(func(_ context.Context, req *http.Request) error {
+		req.Header.Set("Authorization", "Bearer "+token)
+		return nil
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("control API: %w", err)
+	}
+	return &client{api, address, out, asJSON}, nil
+}
+
+// read decodes an answer, or makes an error of the problem in it.
+func read[T any](c *client, resp *http.Response, err error) (v T, _ error) {
+	if err != nil {
+		return v, &hintError{fmt.Errorf("the sandbox does not answer at %s", c.address), "is it running? start it with isv-sandbox serve"}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return v, fmt.Errorf("read the sandbox's answer: %w", err)
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		var p sandboxapi.Problem
+		if json.Unmarshal(body, &p) != nil || p.Title == "" {
+			return v, fmt.Errorf("%s is no sandbox control API: HTTP %d", c.address, resp.StatusCode)
+		}
+		return v, fmt.Errorf("%s: %s", p.Title, p.Detail)
+	}
+	if err := json.Unmarshal(body, &v); err != nil {
+		return v, fmt.Errorf("the sandbox's answer: %w", err)
+	}
+	if c.asJSON {
+		_, err = c.out.Write(append(body[:len(strings.TrimRight(string(body), "\n"))], '\n'))
+	}
+	return v, err
+}
+
+// table prints rows unless JSON was asked for.
+func (c *client) table(header string, rows [][]string) error {
+	if c.asJSON {
+		return nil
+	}
+	if len(rows) == 0 {
+		_, err := fmt.Fprintln(c.out, "none")
+		return err
+	}
+	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	if header != "" {
+		_, _ = fmt.Fprintln(w, header)
+	}
+	for _, row := range rows {
+		_, _ = fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	return w.Flush()
+}
+
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05")
+}
+
+func or(s, d string) string {
+	if s == "" {
+		return d
+	}
+	return s
+}
+
+func status(ctx context.Context, c *client, _ []string, _ any) error {
+	resp, err := c.api.GetStatus(ctx)
+	s, err := read[sandboxapi.Status](c, resp, err)
+	if err != nil {
+		return err
+	}
+	return c.table("", [][]string{
+		{"open API", s.MarketURL},
+		{"control API", s.ControlURL},
+		{"your ISV", or(s.ProductionAddress, "not known yet")},
+		{"clock", when(s.Clock.Now) + " UTC, " + s.Clock.Ahead + " ahead"},
+		{"orders", strconv.Itoa(s.Orders)},
+		{"instances", strconv.Itoa(s.Instances)},
+		{"calls", fmt.Sprintf("%d under way, %d waiting for a restart", s.CallsPending, s.CallsWaiting)},
+		{"usage records", strconv.Itoa(s.UsageRecords)},
+	})
+}
+
+func setProvider(ctx context.Context, c *client, args []string, _ any) error {
+	resp, err := c.api.SetProvider(ctx, sandboxapi.ProviderSettings{ProductionAddress: args[0]})
+	p, err := read[sandboxapi.ProviderSettings](c, resp, err)
+	if err != nil {
+		return err
+	}
+	return c.table("", [][]string{{"your ISV is called at " + p.ProductionAddress}})
+}
+
+func products(ctx context.Context, c *client, _ []string, _ any) error {
+	resp, err := c.api.ListProducts(ctx)
+	list, err := read[sandboxapi.ProductList](c, resp, err)
+	var rows [][]string
+	for _, p := range list.Products {
+		rows = append(rows, []string{p.SkuCode, string(p.ChargingMode), p.Price, p.ProductName})
+	}
+	if err != nil {
+		return err
+	}
+	return c.table("SKU\tCHARGED\tPRICE\tNAME", rows)
+}
+
+type purchase struct {
+	sandboxapi.Purchase
+	wait time.Duration
+}
+
+func purchaseFlags(fs *flag.FlagSet) any {
+	p := &purchase{}
+	fs.StringVar(&p.SkuCode, "sku", "", "what to buy; isv-sandbox products lists it")
+	fs.StringVar(&p.Period, "period", "", "for how long, such as 1y or 3m, where something expires (default 1y)")
+	fs.IntVar(&p.Quantity, "quantity", 1, "quantity")
+	fs.DurationVar(&p.wait, "wait", 10*time.Second, "how long to wait until the instance is ready, at most 60s; 0 not at all")
+	fs.Func("param", "`name=value` that the buyer enters; may be repeated", func(s string) error {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return fmt.Errorf("expected name=value")
+		}
+		if p.ExtendParams == nil {
+			p.ExtendParams = map[string]string{}
+		}
+		p.ExtendParams[name] = value
+		return nil
+	})
+	return p
+}
+
+func buy(ctx context.Context, c *client, _ []string, flags any) error {
+	p, _ := flags.(*purchase)
+	if p.SkuCode == "" {
+		return misuse("buy: --sku is missing")
+	}
+	quiet := *c
+	quiet.asJSON = c.asJSON && p.wait <= 0
+	resp, err := c.api.PlaceOrder(ctx, p.Purchase)
+	placed, err := read[sandboxapi.OrderPlaced](&quiet, resp, err)
+	if err != nil {
+		return err
+	}
+	if err := c.table("", [][]string{{"order " + placed.Order.OrderID + " paid, line " + placed.Order.OrderLineID}}); err != nil || p.wait <= 0 {
+		return err
+	}
+	i, err := c.await(ctx, placed.Order.OrderLineID, sandboxapi.InstanceReady, p.wait)
+	if err != nil {
+		return &hintError{err, "isv-sandbox journal " + placed.Order.OrderLineID}
+	}
+	return c.show(i)
+}
+
+// await waits until an instance has a status.
+func (c *client) await(ctx context.Context, line string, status sandboxapi.InstanceStatus, timeout time.Duration) (sandboxapi.Instance, error) {
+	resp, err := c.api.GetInstance(ctx, line, &sandboxapi.GetInstanceParams{Until: status, Timeout: timeout.String()})
+	return read[sandboxapi.Instance](c, resp, err)
+}
+
+// show prints one instance.
+func (c *client) show(i sandboxapi.Instance) error {
+	text := fmt.Sprintf("instance %s is %s", or(i.InstanceID, "(no id yet)"), i.Status)
+	if !i.ExpireTime.IsZero() {
+		text += ", expires " + when(i.ExpireTime) + " UTC"
+	}
+	if !i.ReleaseTime.IsZero() {
+		text += ", will be released " + when(i.ReleaseTime) + " UTC"
+	}
+	if i.FrontEndURL != "" {
+		text += ", open it at " + i.FrontEndURL
+	}
+	return c.table("", [][]string{{text}})
+}
+
+// moved prints what an order did, after giving its calls a moment.
+func (c *client) moved(ctx context.Context, resp *http.Response, err error, status sandboxapi.InstanceStatus) error {
+	quiet := *c
+	quiet.asJSON = false
+	placed, err := read[sandboxapi.OrderPlaced](&quiet, resp, err)
+	if err != nil {
+		return err
+	}
+	if err := c.table("", [][]string{{"order " + placed.Order.OrderID + " (" + placed.Order.OrderType + ") paid"}}); err != nil {
+		return err
+	}
+	return c.settled(ctx, placed.Order.OrderLineID, status)
+}
+
+func (c *client) settled(ctx context.Context, line string, status sandboxapi.InstanceStatus) error {
+	i, err := c.await(ctx, line, status, 10*time.Second)
+	if err != nil {
+		return &hintError{err, "isv-sandbox journal " + line}
+	}
+	return c.show(i)
+}
+
+func renew(ctx context.Context, c *client, args []string, flags any) error {
+	period, _ := flags.(*string)
+	resp, err := c.api.RenewInstance(ctx, args[0], sandboxapi.Renewal{Period: *period})
+	return c.moved(ctx, resp, err, sandboxapi.InstanceReady)
+}
+
+func upgrade(ctx context.Context, c *client, args []string, flags any) error {
+	u, _ := flags.(*sandboxapi.Upgrade)
+	resp, err := c.api.UpgradeInstance(ctx, args[0], *u)
+	return c.moved(ctx, resp, err, sandboxapi.InstanceReady)
+}
+
+func release(ctx context.Context, c *client, args []string, _ any) error {
+	resp, err := c.api.ReleaseInstance(ctx, args[0])
+	return c.moved(ctx, resp, err, sandboxapi.InstanceReleased)
+}
+
+func freeze(ctx context.Context, c *client, args []string, _ any) error {
+	resp, err := c.api.FreezeInstance(ctx, args[0])
+	return c.changed(ctx, resp, err, args[0], sandboxapi.InstanceFrozen)
+}
+
+func unfreeze(ctx context.Context, c *client, args []string, _ any) error {
+	resp, err := c.api.UnfreezeInstance(ctx, args[0])
+	return c.changed(ctx, resp, err, args[0], sandboxapi.InstanceReady)
+}
+
+func (c *client) changed(ctx context.Context, resp *http.Response, err error, line string, status sandboxapi.InstanceStatus) error {
+	quiet := *c
+	quiet.asJSON = false
+	if _, err := read[sandboxapi.Instance](&quiet, resp, err); err != nil {
+		return err
+	}
+	return c.settled(ctx, line, status)
+}
+
+func advance(ctx context.Context, c *client, args []string, _ any) error {
+	if args[0] != "advance" {
+		return misuse("usage: isv-sandbox clock advance DURATION")
+	}
+	resp, err := c.api.AdvanceClock(ctx, sandboxapi.ClockAdvance{Duration: args[1]})
+	clock, err := read[sandboxapi.Clock](c, resp, err)
+	if err != nil {
+		return err
+	}
+	return c.table("", [][]string{{"the clock shows " + when(clock.Now) + " UTC"}})
+}
+
+func orders(ctx context.Context, c *client, _ []string, _ any) error {
+	resp, err := c.api.ListOrders(ctx, nil)
+	list, err := read[sandboxapi.OrderList](c, resp, err)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, o := range list.Orders {
+		rows = append(rows, []string{o.OrderID, o.OrderType, string(o.Status), when(o.CreateTime), o.OrderLineID})
+	}
+	return c.table("ORDER\tTYPE\tSTATUS\tPLACED (UTC)\tINSTANCE OF LINE", rows)
+}
+
+func instances(ctx context.Context, c *client, _ []string, _ any) error {
+	resp, err := c.api.ListInstances(ctx, nil)
+	list, err := read[sandboxapi.InstanceList](c, resp, err)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, i := range list.Instances {
+		rows = append(rows, []string{i.OrderLineID, or(i.InstanceID, "-"), string(i.Status), i.ChargingMode, i.SkuCode, strconv.Itoa(i.Quantity), when(i.ExpireTime)})
+	}
+	return c.table("LINE\tINSTANCE\tSTATUS\tCHARGED\tSKU\tQUANTITY\tEXPIRES (UTC)", rows)
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+func calls(ctx context.Context, c *client, args []string, _ any) error {
+	resp, err := c.api.ListCalls(ctx, &sandboxapi.ListCallsParams{OrderLineID: first(args)})
+	list, err := read[sandboxapi.CallList](c, resp, err)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, k := range list.Calls {
+		rows = append(rows, []string{
+			strconv.FormatInt(k.CallID, 10), k.Activity, string(k.Status), strconv.Itoa(k.Attempts), or(k.ResultCode, "-"), when(k.DueTime), k.OrderLineID, k.LastError,
+		})
+	}
+	return c.table("CALL\tACTIVITY\tSTATUS\tATTEMPTS\tRESULT\tNEXT (UTC)\tLINE\tLAST ERROR", rows)
+}
+
+func journal(ctx context.Context, c *client, args []string, _ any) error {
+	resp, err := c.api.ListAttempts(ctx, &sandboxapi.ListAttemptsParams{OrderLineID: first(args)})
+	list, err := read[sandboxapi.AttemptList](c, resp, err)
+	if err != nil {
+		return err
+	}
+	if c.asJSON {
+		return nil
+	}
+	for _, a := range list.Attempts {
+		_, _ = fmt.Fprintf(c.out, "%s  %s, attempt %d: %s", when(a.Time), a.Activity, a.Number, a.Outcome)
+		if a.Detail != "" {
+			_, _ = fmt.Fprintf(c.out, ", %s", a.Detail)
+		}
+		_, _ = fmt.Fprintf(c.out, "\n  sent  %s\n", a.RequestBody)
+		if a.Status != 0 {
+			_, _ = fmt.Fprintf(c.out, "  got   HTTP %d, %s, %.1f ms: %s\n", a.Status, or(a.ContentType, "no content type"), a.DurationMs, a.ResponseBody)
+		}
+		for _, v := range a.Violations {
+			_, _ = fmt.Fprintf(c.out, "  not as the contract says: %s\n", v)
+		}
+		_, _ = fmt.Fprintf(c.out, "  again %s\n", a.Curl)
+	}
+	if len(list.Attempts) == 0 {
+		_, _ = fmt.Fprintln(c.out, "none")
+	}
+	return nil
+}
+
+func usageRecords(ctx context.Context, c *client, _ []string, _ any) error {
+	resp, err := c.api.ListUsageRecords(ctx, nil)
+	list, err := read[sandboxapi.UsageRecordList](c, resp, err)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, u := range list.UsageRecords {
+		outcome := "accepted"
+		if !u.Accepted {
+			outcome = u.ErrorCode + " " + u.ErrorMsg
+		}
+		rows = append(rows, []string{u.MeteringSn, u.InstanceID, u.BeginTime, u.EndTime, u.UsageValue, outcome})
+	}
+	return c.table("METERING SN\tINSTANCE\tBEGIN\tEND\tUSAGE\tOUTCOME", rows)
+}
+
+func restart(ctx context.Context, c *client, args []string, _ any) error {
+	id, err := strconv.ParseInt(args[0], 10, 64)
+	if err != nil {
+		return misuse("restart: %q is no number of a call; isv-sandbox calls lists them", args[0])
+	}
+	resp, err := c.api.RestartCall(ctx, id)
+	k, err := read[sandboxapi.Call](c, resp, err)
+	if err != nil {
+		return err
+	}
+	return c.table("", [][]string{{fmt.Sprintf("call %d (%s) is on its way again", k.CallID, k.Activity)}})
+}

@@ -1,0 +1,136 @@
+// Command isv-sandbox is a marketplace on your own machine. See `isv-sandbox help`.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/isvkit/isvkit/sandbox"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, os.Getenv))
+}
+
+const usage = `isv-sandbox plays the marketplace for an ISV: it calls your production address, and answers and takes what you send.
+
+  isv-sandbox serve      start it; state is kept in a file, keys are written beside it
+  isv-sandbox provider URL                          where your ISV is, such as http://127.0.0.1:9000/saasproduce
+  isv-sandbox products                              what can be bought
+  isv-sandbox buy --sku SKU [--period 1y] [--quantity N] [--param name=value …]
+                                                    the buyer pays; waits until the instance is ready
+  isv-sandbox renew LINE [--period 1y]              the buyer renews
+  isv-sandbox upgrade LINE [--sku SKU] [--quantity N]
+  isv-sandbox freeze LINE | unfreeze LINE           a violation, and its end
+  isv-sandbox release LINE                          the buyer unsubscribes
+  isv-sandbox clock advance 366d                    expiry, retries, release: now
+  isv-sandbox status | orders | instances | calls | journal | usage
+                                                    what happened; calls and journal take a LINE
+  isv-sandbox restart CALL                          press "restart" for a call that stopped being retried
+
+LINE is the order line that created an instance, as buy prints it. "isv-sandbox COMMAND -h" lists a command's flags.
+Every command but serve reads the address and the token of a running sandbox from the key file (--keys, default isvkit.keys)
+or from ISVKIT_CONTROL_URL and ISVKIT_CONTROL_TOKEN. --json prints the answer as it came.
+
+Example, with the sample ISV of this project in a second terminal:
+  isv-sandbox serve --provider http://127.0.0.1:9000/saasproduce
+  isv-sandbox buy --sku demo-period
+`
+
+// run is the whole program: 0 is success, 1 is that something could not be done, 2 a mistake in the command line.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) int {
+	err := dispatch(ctx, args, stdout, stderr, getenv)
+	var wrong *usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &wrong):
+		_, _ = fmt.Fprintf(stderr, "isv-sandbox: error: %s\nisv-sandbox: hint: isv-sandbox help\n", wrong)
+		return 2
+	}
+	_, _ = fmt.Fprintf(stderr, "isv-sandbox: error: %s\n", err)
+	var hinted *hintError
+	if errors.As(err, &hinted) {
+		_, _ = fmt.Fprintf(stderr, "isv-sandbox: hint: %s\n", hinted.hint)
+	}
+	return 1
+}
+
+// usageError is a mistake in the command line.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func misuse(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// hintError is an error with advice.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
+
+func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) error {
+	if len(args) == 0 {
+		return misuse("no command given")
+	}
+	name, rest := args[0], args[1:]
+	switch name {
+	case "help", "-h", "--help":
+		_, err := io.WriteString(stdout, usage)
+		return err
+	case "version", "--version":
+		_, err := fmt.Fprintln(stdout, "isv-sandbox", sandbox.Version)
+		return err
+	case "serve":
+		return serve(ctx, rest, stdout, stderr, getenv)
+	}
+	for _, c := range commands {
+		if c.name == name {
+			return c.execute(ctx, rest, stdout, stderr, getenv)
+		}
+	}
+	return misuse("no command %q", name)
+}
+
+// newFlags gives a flag set that reports its mistakes through run.
+func newFlags(name string, stderr io.Writer, what string) *flag.FlagSet {
+	fs := flag.NewFlagSet("isv-sandbox "+name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {
+		fs.SetOutput(stderr)
+		_, _ = fmt.Fprintf(stderr, "usage: isv-sandbox %s\n", what)
+		fs.PrintDefaults()
+		fs.SetOutput(io.Discard)
+	}
+	return fs
+}
+
+// parse reads flags before, between and after the positional arguments.
+func parse(fs *flag.FlagSet, args []string) (positional []string, err error) {
+	for {
+		if err := fs.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return nil, err
+			}
+			return nil, misuse("%s: %s", fs.Name(), err)
+		}
+		if fs.NArg() == 0 {
+			return positional, nil
+		}
+		positional = append(positional, fs.Arg(0))
+		args = fs.Args()[1:]
+	}
+}

@@ -1,0 +1,368 @@
+package control
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/curl"
+	"github.com/isvkit/isvkit/sandbox/internal/clock"
+	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
+	"github.com/isvkit/isvkit/sandbox/internal/order"
+	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
+	"github.com/isvkit/isvkit/sandbox/internal/store"
+)
+
+// maxBody is far more than any request of this API needs.
+const maxBody = 1 << 20
+
+// maxWait is how long getInstance waits at most.
+const maxWait = 60 * time.Second
+
+// Sandbox is what the control API drives.
+type Sandbox interface {
+	Book() *orderbook.Book
+	Store() *store.Store
+	ProductionAddress() string
+	SetProductionAddress(ctx context.Context, address string) error
+	Advance(ctx context.Context, d time.Duration) error
+	Clock() *clock.Clock
+	Addresses() (market, control string)
+	Version() string
+}
+
+// New gives the handler of the control API. Every request needs the token.
+func New(s Sandbox, token string, log *slog.Logger) http.Handler {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = func(err error, c echo.Context) { answerError(err, c, log) }
+	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			given, ok := strings.CutPrefix(c.Request().Header.Get("Authorization"), "Bearer ")
+			if !ok || subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
+				return &problem{http.StatusUnauthorized, "unauthorized", "expected Authorization: Bearer with the control token from the key file"}
+			}
+			c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, maxBody)
+			return next(c)
+		}
+	})
+	RegisterHandlers(e, NewStrictHandler(&server{s}, nil))
+	return e
+}
+
+type server struct{ s Sandbox }
+
+var _ StrictServerInterface = (*server)(nil)
+
+// problem is an error whose kind and status are known.
+type problem struct {
+	status int
+	kind   string
+	detail string
+}
+
+func (p *problem) Error() string { return p.kind + ": " + p.detail }
+
+// answerError is the one place where an error becomes an answer.
+func answerError(err error, c echo.Context, log *slog.Logger) {
+	if c.Response().Committed {
+		return
+	}
+	var p *problem
+	var h *echo.HTTPError
+	var illegal *lifecycle.IllegalMoveError
+	switch {
+	case errors.As(err, &p):
+	case errors.As(err, &illegal):
+		p = &problem{http.StatusConflict, "illegal-move", illegal.Error()}
+	case errors.Is(err, orderbook.ErrInvalid):
+		p = &problem{http.StatusBadRequest, "invalid", strings.TrimPrefix(err.Error(), "invalid: ")}
+	case errors.Is(err, store.ErrNotFound):
+		p = &problem{http.StatusNotFound, "not-found", "there is nothing of that id"}
+	case errors.As(err, &h) && h.Code == http.StatusNotFound:
+		p = &problem{http.StatusNotFound, "not-found", "no such path; see openapi/sandbox.yaml"}
+	case errors.As(err, &h):
+		p = &problem{h.Code, "invalid", fmt.Sprint(h.Message)}
+	case errors.Is(err, context.Canceled):
+		return // nobody is listening any more
+	default:
+		log.Error("control API: cannot answer", "path", c.Request().URL.Path, "error", err)
+		p = &problem{http.StatusInternalServerError, "internal", "the sandbox's log says more"}
+	}
+	c.Response().Header().Set(echo.HeaderContentType, "application/problem+json")
+	if err := c.JSON(p.status, sandboxapi.Problem{
+		Type: "isvkit:" + p.kind, Title: strings.ReplaceAll(p.kind, "-", " "), Status: p.status, Detail: p.detail,
+	}); err != nil {
+		log.Debug("control API: the answer could not be written", "error", err)
+	}
+}
+
+func limit(n int) int {
+	if n <= 0 || n > 1000 {
+		return 100
+	}
+	return n
+}
+
+func (s *server) clock() sandboxapi.Clock {
+	return sandboxapi.Clock{Now: s.s.Clock().Now(), Ahead: s.s.Clock().Ahead().String()}
+}
+
+func (s *server) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetStatusResponseObject, error) {
+	n, err := s.s.Store().Counts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	market, control := s.s.Addresses()
+	return GetStatus200JSONResponse{
+		Version: s.s.Version(), MarketURL: market, ControlURL: control, ProductionAddress: s.s.ProductionAddress(), Clock: s.clock(),
+		Orders: n.Orders, Instances: n.Instances, CallsPending: n.CallsPending, CallsWaiting: n.CallsWaiting, UsageRecords: n.UsageRecords,
+	}, nil
+}
+
+func (s *server) SetProvider(ctx context.Context, r SetProviderRequestObject) (SetProviderResponseObject, error) {
+	if err := CheckAddress(r.Body.ProductionAddress); err != nil {
+		return nil, fmt.Errorf("%w: productionAddress: %w", orderbook.ErrInvalid, err)
+	}
+	if err := s.s.SetProductionAddress(ctx, r.Body.ProductionAddress); err != nil {
+		return nil, err
+	}
+	return SetProvider200JSONResponse{ProductionAddress: r.Body.ProductionAddress}, nil
+}
+
+// CheckAddress tells what is wrong with a production address.
+func CheckAddress(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return errors.New("expected an http or https address such as http://127.0.0.1:9000/saasproduce, without user or fragment")
+	}
+	return nil
+}
+
+func (s *server) AdvanceClock(ctx context.Context, r AdvanceClockRequestObject) (AdvanceClockResponseObject, error) {
+	d, err := clock.ParseDuration(r.Body.Duration)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", orderbook.ErrInvalid, err)
+	}
+	if err := s.s.Advance(ctx, d); err != nil {
+		return nil, err
+	}
+	return AdvanceClock200JSONResponse(s.clock()), nil
+}
+
+func (s *server) ListProducts(context.Context, ListProductsRequestObject) (ListProductsResponseObject, error) {
+	list := ListProducts200JSONResponse{Products: []sandboxapi.Product{}}
+	for _, p := range order.Catalogue {
+		list.Products = append(list.Products, sandboxapi.Product{
+			SkuCode: p.SKUCode, ProductID: p.ProductID, ProductName: p.Name, ChargingMode: sandboxapi.ProductChargingMode(p.ChargingMode),
+			Price: strconv.Itoa(p.Price),
+		})
+	}
+	return list, nil
+}
+
+func (s *server) ListOrders(ctx context.Context, r ListOrdersRequestObject) (ListOrdersResponseObject, error) {
+	orders, err := s.s.Store().Orders(ctx, limit(r.Params.Limit))
+	list := ListOrders200JSONResponse{Orders: make([]sandboxapi.Order, len(orders))}
+	for i, o := range orders {
+		list.Orders[i] = orderView(o)
+	}
+	return list, err
+}
+
+func orderView(o store.Order) sandboxapi.Order {
+	return sandboxapi.Order{OrderID: o.OrderID, OrderType: string(o.Type), Status: o.Status, CreateTime: o.CreatedAt, OrderLineID: o.LineID}
+}
+
+func (s *server) instanceView(ctx context.Context, i lifecycle.Instance) (sandboxapi.Instance, error) {
+	pending, err := s.s.Store().PendingCalls(ctx, i.OrderLineID)
+	return sandboxapi.Instance{
+		OrderLineID: i.OrderLineID, OrderID: i.OrderID, InstanceID: i.InstanceID, Status: i.Status, ChargingMode: string(i.ChargingMode),
+		SkuCode: i.Product.SKUCode, ProductID: i.Product.ProductID, Quantity: i.Product.Quantity, CreateTime: i.CreateTime,
+		ExpireTime: i.ExpireTime, ReleaseTime: i.ReleaseTime, FrontEndURL: i.FrontEndURL, CallsPending: pending,
+	}, err
+}
+
+func (s *server) placed(ctx context.Context, o store.Order, i lifecycle.Instance, err error) (sandboxapi.OrderPlaced, error) {
+	if err != nil {
+		return sandboxapi.OrderPlaced{}, err
+	}
+	view, err := s.instanceView(ctx, i)
+	return sandboxapi.OrderPlaced{Order: orderView(o), Instance: view}, err
+}
+
+func (s *server) PlaceOrder(ctx context.Context, r PlaceOrderRequestObject) (PlaceOrderResponseObject, error) {
+	if s.s.ProductionAddress() == "" {
+		return nil, &problem{http.StatusConflict, "no-provider", "the sandbox does not know the ISV's production address yet: setProvider, or serve --provider"}
+	}
+	o, i, err := s.s.Book().Buy(ctx, orderbook.Purchase{
+		SKUCode: r.Body.SkuCode, Period: r.Body.Period, Quantity: r.Body.Quantity, ExtendParams: r.Body.ExtendParams,
+	})
+	placed, err := s.placed(ctx, o, i, err)
+	return PlaceOrder201JSONResponse(placed), err
+}
+
+func (s *server) ListInstances(ctx context.Context, r ListInstancesRequestObject) (ListInstancesResponseObject, error) {
+	instances, err := s.s.Store().Instances(ctx, limit(r.Params.Limit))
+	if err != nil {
+		return nil, err
+	}
+	list := ListInstances200JSONResponse{Instances: make([]sandboxapi.Instance, len(instances))}
+	for n, i := range instances {
+		if list.Instances[n], err = s.instanceView(ctx, i); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func (s *server) GetInstance(ctx context.Context, r GetInstanceRequestObject) (GetInstanceResponseObject, error) {
+	timeout := 10 * time.Second
+	if r.Params.Timeout != "" {
+		d, err := time.ParseDuration(r.Params.Timeout)
+		if err != nil || d < 0 || d > maxWait {
+			return nil, fmt.Errorf("%w: timeout %q: expected a duration from 0s to %s", orderbook.ErrInvalid, r.Params.Timeout, maxWait)
+		}
+		timeout = d
+	}
+	if r.Params.Until != "" && !r.Params.Until.Valid() {
+		return nil, fmt.Errorf("%w: until %q: no such status", orderbook.ErrInvalid, r.Params.Until)
+	}
+	expired := time.NewTimer(timeout)
+	defer expired.Stop()
+	for {
+		changed := s.s.Book().Changed() // before the look, so that no change falls between
+		i, err := s.s.Store().Instance(ctx, r.OrderLineID)
+		if err != nil {
+			return nil, err
+		}
+		view, err := s.instanceView(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		if r.Params.Until == "" || view.Status == r.Params.Until && view.CallsPending == 0 {
+			return GetInstance200JSONResponse(view), nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-expired.C:
+			return nil, &problem{http.StatusRequestTimeout, "not-yet", fmt.Sprintf(
+				"after %s the instance is %s with %d calls under way, not %s; the attempts tell why", timeout, view.Status, view.CallsPending, r.Params.Until)}
+		}
+	}
+}
+
+func (s *server) RenewInstance(ctx context.Context, r RenewInstanceRequestObject) (RenewInstanceResponseObject, error) {
+	o, i, err := s.s.Book().Renew(ctx, r.OrderLineID, r.Body.Period)
+	placed, err := s.placed(ctx, o, i, err)
+	return RenewInstance201JSONResponse(placed), err
+}
+
+func (s *server) UpgradeInstance(ctx context.Context, r UpgradeInstanceRequestObject) (UpgradeInstanceResponseObject, error) {
+	o, i, err := s.s.Book().Upgrade(ctx, r.OrderLineID, r.Body.SkuCode, r.Body.Quantity)
+	placed, err := s.placed(ctx, o, i, err)
+	return UpgradeInstance201JSONResponse(placed), err
+}
+
+func (s *server) ReleaseInstance(ctx context.Context, r ReleaseInstanceRequestObject) (ReleaseInstanceResponseObject, error) {
+	o, i, err := s.s.Book().Release(ctx, r.OrderLineID)
+	placed, err := s.placed(ctx, o, i, err)
+	return ReleaseInstance201JSONResponse(placed), err
+}
+
+func (s *server) FreezeInstance(ctx context.Context, r FreezeInstanceRequestObject) (FreezeInstanceResponseObject, error) {
+	i, err := s.s.Book().Freeze(ctx, r.OrderLineID)
+	if err != nil {
+		return nil, err
+	}
+	view, err := s.instanceView(ctx, i)
+	return FreezeInstance202JSONResponse(view), err
+}
+
+func (s *server) UnfreezeInstance(ctx context.Context, r UnfreezeInstanceRequestObject) (UnfreezeInstanceResponseObject, error) {
+	i, err := s.s.Book().Unfreeze(ctx, r.OrderLineID)
+	if err != nil {
+		return nil, err
+	}
+	view, err := s.instanceView(ctx, i)
+	return UnfreezeInstance202JSONResponse(view), err
+}
+
+func (s *server) ListCalls(ctx context.Context, r ListCallsRequestObject) (ListCallsResponseObject, error) {
+	calls, err := s.s.Store().Calls(ctx, r.Params.OrderLineID, limit(r.Params.Limit))
+	list := ListCalls200JSONResponse{Calls: make([]sandboxapi.Call, len(calls))}
+	for i, c := range calls {
+		list.Calls[i] = callView(c)
+	}
+	return list, err
+}
+
+func callView(c store.Call) sandboxapi.Call {
+	return sandboxapi.Call{
+		CallID: c.ID, OrderLineID: c.LineID, Activity: string(c.Call.Activity), Status: c.Status, CreateTime: c.CreatedAt, DueTime: c.DueAt,
+		Attempts: c.Attempts, ResultCode: c.ResultCode, LastError: c.LastError,
+	}
+}
+
+func (s *server) RestartCall(ctx context.Context, r RestartCallRequestObject) (RestartCallResponseObject, error) {
+	c, err := s.s.Book().Restart(ctx, r.CallID)
+	return RestartCall202JSONResponse(callView(c)), err
+}
+
+func (s *server) ListAttempts(ctx context.Context, r ListAttemptsRequestObject) (ListAttemptsResponseObject, error) {
+	attempts, err := s.s.Store().Attempts(ctx, r.Params.OrderLineID, r.Params.CallID, limit(r.Params.Limit))
+	list := ListAttempts200JSONResponse{Attempts: make([]sandboxapi.Attempt, len(attempts))}
+	for i, a := range attempts {
+		list.Attempts[i] = sandboxapi.Attempt{
+			AttemptID: a.ID, CallID: a.CallID, OrderLineID: a.LineID, Activity: string(a.Activity), Number: a.Number, Time: a.StartedAt,
+			URL: a.URL, RequestBody: a.RequestBody, Status: a.Status, ContentType: a.ContentType, ResponseBody: a.ResponseBody,
+			DurationMs: float32(a.Duration.Microseconds()) / 1000, Outcome: a.Outcome, Detail: a.Detail, Violations: a.Violations,
+			Curl: curl.Line(curl.Request{URL: unsigned(a.URL), Body: a.RequestBody}),
+		}
+	}
+	return list, err
+}
+
+// unsigned takes the signature parameters off a journaled address.
+func unsigned(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	q := u.Query()
+	for _, name := range []string{"signature", "timestamp", "nonce"} {
+		q.Del(name)
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func (s *server) ListUsageRecords(ctx context.Context, r ListUsageRecordsRequestObject) (ListUsageRecordsResponseObject, error) {
+	records, err := s.s.Store().UsageRecords(ctx, limit(r.Params.Limit))
+	list := ListUsageRecords200JSONResponse{UsageRecords: make([]sandboxapi.UsageRecord, len(records))}
+	for i, u := range records {
+		list.UsageRecords[i] = UsageView(u)
+	}
+	return list, err
+}
+
+// UsageView is a usage record as the control API shows it.
+func UsageView(u store.UsageRecord) sandboxapi.UsageRecord {
+	return sandboxapi.UsageRecord{
+		MeteringSn: u.MeteringSN, InstanceID: u.InstanceID, PackageInstanceID: u.RelatePkgInstance, BeginTime: u.BeginTime, EndTime: u.EndTime,
+		RecordTime: u.RecordTime, UsageValue: u.UsageValue, ReceivedTime: u.ReceivedAt, Accepted: u.Accepted(),
+		ErrorCode: string(u.Rejection.Code), ErrorMsg: u.Rejection.Message,
+	}
+}

@@ -1,0 +1,301 @@
+// Package sandbox is a marketplace on your own machine: a buyer pays, the ISV's production address is called as the
+// marketplace would call it, and the open API answers the ISV's questions and takes its usage.
+//
+//	s, err := sandbox.New(ctx, sandbox.Config{ProductionAddress: "http://127.0.0.1:9000/saasproduce"})
+//	…
+//	go http.ListenAndServe("127.0.0.1:8480", s.OpenAPIHandler())
+//	go http.ListenAndServe("127.0.0.1:8481", s.ControlHandler())
+//	s.Run(ctx) // delivers until ctx is over
+//
+// The command isv-sandbox is this package behind flags. What the sandbox imitates and what it does not is in README.md.
+package sandbox
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/isvkit/isvkit/openapi/marketplaceapi"
+	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/clock"
+	"github.com/isvkit/isvkit/sandbox/internal/control"
+	"github.com/isvkit/isvkit/sandbox/internal/delivery"
+	"github.com/isvkit/isvkit/sandbox/internal/openapiserver"
+	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
+	"github.com/isvkit/isvkit/sandbox/internal/queue"
+	"github.com/isvkit/isvkit/sandbox/internal/store"
+)
+
+// Version is the version of the sandbox.
+const Version = "0.1.0"
+
+// Keys are the secrets that the sandbox and the ISV share, and the control API's token.
+type Keys struct {
+	BaseKey      string // access key of the base interface class: signs calls to the ISV and the bodies of usage pushes
+	AK, SK       string // sign what the ISV sends to the open API
+	ControlToken string // opens the control API
+}
+
+// GenerateKeys fills in the keys that are empty with random ones.
+func (k Keys) GenerateKeys() Keys {
+	for _, f := range []struct {
+		key   *string
+		bytes int
+	}{{&k.BaseKey, 24}, {&k.AK, 10}, {&k.SK, 24}, {&k.ControlToken, 24}} {
+		if *f.key == "" {
+			random := make([]byte, f.bytes)
+			_, _ = rand.Read(random) // never fails, see crypto/rand
+			*f.key = hex.EncodeToString(random)
+		}
+	}
+	return k
+}
+
+// Format keeps the keys out of logs.
+func (k Keys) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("{keys redacted}")) }
+
+// Exchange is one request to the open API and how it was answered.
+type Exchange = openapiserver.Exchange
+
+// Config is what a sandbox can be told. The zero value is a sandbox in memory with random keys that knows no ISV yet.
+type Config struct {
+	// Database is a file, made if there is none, or ":memory:". Empty means ":memory:".
+	Database string
+	// Keys to use; empty ones are random. See [Sandbox.Keys].
+	Keys Keys
+	// ProductionAddress is where the ISV is called. Empty means the one set earlier in the same database, if any.
+	ProductionAddress string
+	// HTTPClient makes the calls to the ISV. Its timeout and redirect policy are replaced by the marketplace's (20 s, none).
+	// Default: a client with http.DefaultTransport.
+	HTTPClient *http.Client
+	// Now is real time. Default: time.Now.
+	Now func() time.Time
+	// Observe, if set, is called after every request to the open API, from the goroutine that served it.
+	Observe func(Exchange)
+	// Logger gets what the operator should know. Default: slog.Default. It never gets keys.
+	Logger *slog.Logger
+	// MarketURL and ControlURL are what the status tells about the addresses the handlers are served at. They may be set later
+	// with SetAddresses, once the listeners are bound.
+	MarketURL, ControlURL string
+}
+
+// Sandbox is a marketplace.
+type Sandbox struct {
+	keys    Keys
+	store   *store.Store
+	clock   *clock.Clock
+	book    *orderbook.Book
+	queue   *queue.Queue
+	sender  *delivery.Sender
+	log     *slog.Logger
+	openAPI http.Handler
+	control http.Handler
+
+	mu         sync.Mutex
+	address    string
+	marketURL  string
+	controlURL string
+}
+
+const (
+	settingAddress = "production-address"
+	settingAhead   = "clock-ahead"
+)
+
+// New opens the database and makes a sandbox. Nothing is delivered before [Sandbox.Run].
+func New(ctx context.Context, cfg Config) (*Sandbox, error) {
+	if cfg.Database == "" {
+		cfg.Database = ":memory:"
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.ProductionAddress != "" {
+		if err := control.CheckAddress(cfg.ProductionAddress); err != nil {
+			return nil, fmt.Errorf("sandbox: production address: %w", err)
+		}
+	}
+	keys := cfg.Keys.GenerateKeys()
+	sender, err := delivery.NewSender(cfg.HTTPClient, keys.BaseKey)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	st, err := store.Open(ctx, cfg.Database)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	s := &Sandbox{keys: keys, store: st, sender: sender, log: cfg.Logger, marketURL: cfg.MarketURL, controlURL: cfg.ControlURL}
+	if err := s.load(ctx, cfg); err != nil {
+		_ = st.Close()
+		return nil, fmt.Errorf("sandbox: database %s: %w", cfg.Database, err)
+	}
+	s.queue = queue.New(st, s.clock, queue.Work{Deliver: s.deliver, Tick: func(ctx context.Context, lineID string) error { return s.book.Tick(ctx, lineID) }}, cfg.Logger)
+	s.book = orderbook.New(st, s.clock, s.queue.Wake)
+	s.openAPI, err = openapiserver.New(openapiserver.Config{
+		Store: st, Clock: s.clock, AK: keys.AK, SK: keys.SK, BaseKey: keys.BaseKey, Observe: cfg.Observe, Log: cfg.Logger,
+	})
+	if err != nil {
+		_ = st.Close()
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	s.control = control.New(driver{s}, keys.ControlToken, cfg.Logger)
+	return s, nil
+}
+
+// load takes up what an earlier process left in the database.
+func (s *Sandbox) load(ctx context.Context, cfg Config) error {
+	var ahead time.Duration
+	switch text, err := s.store.Setting(ctx, settingAhead); {
+	case errors.Is(err, store.ErrNotFound):
+	case err != nil:
+		return err
+	default:
+		if ahead, err = time.ParseDuration(text); err != nil {
+			return fmt.Errorf("setting %s: %w", settingAhead, err)
+		}
+	}
+	s.clock = clock.New(cfg.Now, ahead)
+	s.address = cfg.ProductionAddress
+	if s.address != "" {
+		return s.store.PutSetting(ctx, settingAddress, s.address)
+	}
+	address, err := s.store.Setting(ctx, settingAddress)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	s.address = address
+	return err
+}
+
+// Keys are the keys in use. Show them to the ISV, and to nobody else.
+func (s *Sandbox) Keys() Keys { return s.keys }
+
+// OpenAPIHandler serves what the ISV calls. Mount it at the root of a listener.
+func (s *Sandbox) OpenAPIHandler() http.Handler { return s.openAPI }
+
+// ControlHandler serves the control API. Mount it at the root of a listener of its own.
+func (s *Sandbox) ControlHandler() http.Handler { return s.control }
+
+// SetAddresses tells where the two handlers are served, for the status.
+func (s *Sandbox) SetAddresses(marketURL, controlURL string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.marketURL, s.controlURL = marketURL, controlURL
+}
+
+// ProductionAddress is where the ISV is called; empty if nobody said so yet.
+func (s *Sandbox) ProductionAddress() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.address
+}
+
+// Run delivers calls until the context is over, and returns once no attempt is under way. What is not delivered by then stays
+// in the database, for the next Run on it.
+func (s *Sandbox) Run(ctx context.Context) error {
+	var interrupted int64
+	err := s.store.Update(ctx, func(tx *store.Tx) (err error) {
+		interrupted, err = tx.InterruptAttempts()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	if interrupted > 0 {
+		s.log.Info("going on where an earlier process stopped", "interruptedAttempts", interrupted)
+	}
+	s.queue.Run(ctx)
+	return nil
+}
+
+// Close closes the database. Call it after Run has returned.
+func (s *Sandbox) Close() error { return s.store.Close() }
+
+// Now is the time on the sandbox's clock.
+func (s *Sandbox) Now() time.Time { return s.clock.Now() }
+
+// Advance moves the clock forward. It returns when everything that came due on the way was attempted; Run must be running.
+func (s *Sandbox) Advance(ctx context.Context, d time.Duration) error {
+	save := func(ahead time.Duration) error { return s.store.PutSetting(ctx, settingAhead, ahead.String()) }
+	if err := s.queue.Advance(ctx, d, save); err != nil {
+		return fmt.Errorf("move the clock: %w", err)
+	}
+	return save(s.clock.Ahead())
+}
+
+// RegisterOrder adds an order from outside, for a judge: order query answers it, but nothing is delivered for it.
+func (s *Sandbox) RegisterOrder(ctx context.Context, order marketplaceapi.OrderInfo) error {
+	return s.book.Register(ctx, order)
+}
+
+// RegisterInstance says that the ISV opened an instance for a line of a registered order, so that usage may be pushed for it.
+func (s *Sandbox) RegisterInstance(ctx context.Context, orderLineID, instanceID string) error {
+	return s.book.RegisterInstance(ctx, orderLineID, instanceID)
+}
+
+// UsageRecords lists pushed usage records, newest first.
+func (s *Sandbox) UsageRecords(ctx context.Context, limit int) ([]sandboxapi.UsageRecord, error) {
+	records, err := s.store.UsageRecords(ctx, limit)
+	views := make([]sandboxapi.UsageRecord, len(records))
+	for i, r := range records {
+		views[i] = control.UsageView(r)
+	}
+	return views, err
+}
+
+// deliver makes one attempt at a call, journals it, and applies what came of it.
+func (s *Sandbox) deliver(ctx context.Context, call store.Call) error {
+	prepared, err := delivery.Prepare(s.ProductionAddress(), call.Call)
+	if err != nil {
+		return err
+	}
+	attempt, err := s.book.Start(ctx, call, prepared)
+	if err != nil {
+		return err
+	}
+	result, err := s.sender.Send(ctx, prepared)
+	if err != nil {
+		return err
+	}
+	// An answer that came is kept even if we are told to stop in this moment.
+	if err := s.book.Finish(context.WithoutCancel(ctx), call, attempt, result); err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if !result.Succeeded(call.Call.Activity) {
+		level = slog.LevelWarn
+	}
+	s.log.Log(ctx, level, "attempt", "activity", call.Call.Activity, "orderLineId", call.LineID, "callId", call.ID, "number", attempt.Number,
+		"outcome", result.Outcome, "resultCode", result.ResultCode, "detail", result.Detail, "ms", result.Duration.Milliseconds())
+	return nil
+}
+
+// driver shows a Sandbox to the control API without making all of it public.
+type driver struct{ *Sandbox }
+
+func (d driver) Book() *orderbook.Book { return d.book }
+func (d driver) Store() *store.Store   { return d.store }
+func (d driver) Clock() *clock.Clock   { return d.clock }
+func (d driver) Version() string       { return Version }
+
+func (d driver) SetProductionAddress(ctx context.Context, address string) error {
+	if err := d.store.PutSetting(ctx, settingAddress, address); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.address = address
+	d.mu.Unlock()
+	return nil
+}
+
+func (d driver) Addresses() (market, control string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.marketURL, d.controlURL
+}
