@@ -1,0 +1,332 @@
+// Package conformance judges whether an ISV's production address does what the contract asks of it.
+//
+// It plays the marketplace against a running ISV: it signs calls, rightly and wrongly on purpose, answers the ISV's order
+// queries and takes its usage pushes, and compares every answer with the rules of requirements.yaml.
+//
+//	ISV  ◄── calls ─────────────── checks (package suite)
+//	 └───── order query, usage ──► marketplace (package sandbox, in this process, at Options.MarketListen)
+//
+// The command isv-conformance is this package behind flags. The ISV may be written in any language; all it needs is to be told
+// the keys and the address of the marketplace.
+//
+// What it does not do: it judges no TLS, no load, and neither the kit interfaces nor V1.
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/isvkit/isvkit/conformance/report"
+	"github.com/isvkit/isvkit/conformance/suite"
+	"github.com/isvkit/isvkit/openapi"
+	"github.com/isvkit/isvkit/openapi/requirements"
+	"github.com/isvkit/isvkit/sandbox"
+)
+
+// Version is the version of the suite.
+const Version = "0.1.0"
+
+type (
+	// Report is the outcome of a run.
+	Report = report.Report
+	// Check is one entry of the suite.
+	Check = suite.Check
+)
+
+// Options say whom to judge and how.
+type Options struct {
+	// Target is the production address of the ISV.
+	Target string
+	// BaseKey is the access key of the base class that the ISV was given.
+	BaseKey string
+	// GeneralKey is the access key of the general class; needed with the capability order-notify only.
+	GeneralKey string
+	// AK and SK are what the ISV signs its requests to the marketplace with.
+	AK, SK string
+
+	// MarketListen is the address at which the marketplace of the run listens, such as 127.0.0.1:8480. The ISV must be
+	// pointed there before the run.
+	MarketListen string
+	// MarketListener is used instead of MarketListen if it is set. It is closed at the end.
+	MarketListener net.Listener
+
+	// Charging are the modes that the ISV's products are sold in: period, one-time, on-demand, package. Default: period.
+	Charging []string
+	// With are optional capabilities of the ISV: upgrade, change-check, order-notify. Default: none.
+	With []string
+
+	// UsageWait is how long to keep an on-demand or package instance open and wait for a usage push. Default: 0, do not wait.
+	UsageWait time.Duration
+	// Timeout is the time for the whole run; what is not judged by then becomes an error. Default: 5 minutes.
+	Timeout time.Duration
+	// AnswerLimit is the time for one answer. Default: 20 s, as the contract says; make it shorter only to test the suite.
+	AnswerLimit time.Duration
+	// ReadyLimit is the time in which a new instance must become ready. Default: 60 s.
+	ReadyLimit time.Duration
+
+	// Parallel is how many checks run at a time. Default: 8.
+	Parallel int
+	// Client makes the calls. Default: a client that follows no redirects.
+	Client *http.Client
+	// Logger gets what the marketplace of the run has to say. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+// Format keeps the keys out of logs.
+func (o Options) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "{Target:%s keys redacted}", o.Target)
+}
+
+// UsageError says that Options make no sense.
+type UsageError struct{ Problem string }
+
+func (e *UsageError) Error() string { return e.Problem }
+
+// UnjudgeableError says why a run could not begin, and what to do about it.
+type UnjudgeableError struct {
+	Err  error
+	Hint string
+}
+
+func (e *UnjudgeableError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *UnjudgeableError) Unwrap() error { return e.Err }
+
+// Checks lists every check of the suite.
+func Checks() []Check { return suite.All() }
+
+// Validate says what is wrong with the options, as a *[UsageError], before anything is done.
+func (o *Options) Validate() error {
+	bad := func(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+	u, err := url.Parse(o.Target)
+	switch {
+	case o.Target == "":
+		return bad("no target is given, expected the production address of the ISV")
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return bad("the target %q is no address, expected something like http://localhost:9000/saasproduce", o.Target)
+	case u.Fragment != "" || u.User != nil:
+		return bad("the target %q has a fragment or a user in it, expected a plain address", o.Target)
+	case o.BaseKey == "":
+		return bad("no base key is given, expected the access key that the ISV was given")
+	case o.AK == "" || o.SK == "":
+		return bad("no AK and SK are given, expected those that the ISV signs its requests with")
+	case o.MarketListen == "" && o.MarketListener == nil:
+		return bad("no address for the marketplace is given, expected one such as 127.0.0.1:8480")
+	case o.UsageWait < 0 || o.Timeout < 0 || o.AnswerLimit < 0 || o.ReadyLimit < 0 || o.Parallel < 0:
+		return bad("a time or number is negative, expected 0 (for the default) or more")
+	}
+	for what, list := range map[string]struct{ given, known []string }{
+		"charging mode": {o.Charging, suite.Modes()},
+		"capability":    {o.With, suite.Capabilities()},
+	} {
+		for _, g := range list.given {
+			if !slices.Contains(list.known, g) {
+				return bad("unknown %s %q, expected %s", what, g, strings.Join(list.known, ", "))
+			}
+		}
+	}
+	if slices.Contains(o.With, suite.OrderNotify) && o.GeneralKey == "" {
+		return bad("the capability order-notify needs the key of the general class, which is not given")
+	}
+	if o.UsageWait > 0 && !slices.Contains(o.Charging, suite.OnDemand) && !slices.Contains(o.Charging, suite.Package) {
+		return bad("there is nothing to wait for: usage is pushed for the charging modes on-demand and package only")
+	}
+	return nil
+}
+
+func (o Options) withDefaults() Options {
+	if len(o.Charging) == 0 {
+		o.Charging = []string{suite.Period}
+	}
+	o.Charging = inOrder(o.Charging, suite.Modes())
+	o.With = inOrder(o.With, suite.Capabilities())
+	if o.Timeout == 0 {
+		o.Timeout = 5 * time.Minute
+	}
+	if o.AnswerLimit == 0 {
+		o.AnswerLimit = 20 * time.Second
+	}
+	if o.ReadyLimit == 0 {
+		o.ReadyLimit = time.Minute
+	}
+	if o.Parallel == 0 {
+		o.Parallel = 8
+	}
+	if o.Client == nil {
+		o.Client = &http.Client{
+			Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// inOrder gives what stands in list, once, in the order of known.
+func inOrder(list, known []string) []string {
+	found := []string{}
+	for _, k := range known {
+		if slices.Contains(list, k) {
+			found = append(found, k)
+		}
+	}
+	return found
+}
+
+// Run judges an ISV. The error is a *[UsageError] or an *[UnjudgeableError] if the run could not begin; once it has begun, whatever
+// happens is in the report.
+func Run(ctx context.Context, opts Options) (*Report, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	opts = opts.withDefaults()
+	rules, err := requirements.Load()
+	if err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, opts.Timeout)
+	defer cancel()
+
+	env := &suite.Env{
+		Target: opts.Target, BaseKey: opts.BaseKey, GeneralKey: opts.GeneralKey, Client: opts.Client,
+		Charging: opts.Charging, With: opts.With,
+		AnswerLimit: opts.AnswerLimit, ReadyLimit: opts.ReadyLimit, UsageWait: opts.UsageWait, PollEvery: 100 * time.Millisecond,
+	}
+	closeMarket, err := openMarket(ctx, &opts, env)
+	if err != nil {
+		return nil, err
+	}
+	defer closeMarket()
+	if err := env.Reach(ctx); err != nil {
+		return nil, &UnjudgeableError{
+			Err:  fmt.Errorf("no HTTP answer from %s: %w", opts.Target, err),
+			Hint: "start the ISV first, pointed at the marketplace of this run, " + env.MarketURL + ", and check the address and the port",
+		}
+	}
+
+	r := &Report{
+		Target: opts.Target, StartedAt: started.UTC().Truncate(time.Millisecond), SuiteVersion: Version, ContractVersion: contractVersion(),
+		Charging: opts.Charging, With: opts.With,
+	}
+	r.Checks, err = runChecks(ctx, env, &opts, rules)
+	if err != nil {
+		return nil, err
+	}
+	r.DurationMS = time.Since(started).Milliseconds()
+	r.Judge()
+	return r, nil
+}
+
+// openMarket starts the marketplace that the ISV asks for orders.
+func openMarket(ctx context.Context, opts *Options, env *suite.Env) (closeAll func(), err error) {
+	listener := opts.MarketListener
+	if listener == nil {
+		listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", opts.MarketListen)
+		if err != nil {
+			return nil, &UnjudgeableError{
+				Err:  fmt.Errorf("the marketplace cannot listen at %s: %w", opts.MarketListen, err),
+				Hint: "choose a free port with --market-listen, and point the ISV at it",
+			}
+		}
+	}
+	market, err := sandbox.New(context.WithoutCancel(ctx), sandbox.Config{
+		Keys:    sandbox.Keys{BaseKey: opts.BaseKey, AK: opts.AK, SK: opts.SK},
+		Observe: func(x sandbox.Exchange) { env.Observe(suite.Exchange(x)) },
+		Logger:  opts.Logger,
+	})
+	if err != nil {
+		_ = listener.Close()
+		return nil, &UnjudgeableError{Err: fmt.Errorf("the marketplace cannot start: %w", err)}
+	}
+	env.Market = market
+	env.MarketURL = "http://" + listener.Addr().String()
+	server := &http.Server{Handler: market.OpenAPIHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn)}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener) // ends with ErrServerClosed
+	}()
+	return func() {
+		_ = server.Close()
+		<-done
+		_ = market.Close()
+	}, nil
+}
+
+// runChecks runs what applies, and returns the results in the order of the list.
+func runChecks(ctx context.Context, env *suite.Env, opts *Options, rules *requirements.Set) ([]report.Check, error) {
+	checks := suite.All()
+	results := make([]report.Check, len(checks))
+	for n, check := range checks {
+		rule, ok := rules.Requirement(check.Requirement)
+		if !ok {
+			return nil, errors.New("check " + check.ID + " names the unknown requirement " + check.Requirement)
+		}
+		results[n] = report.Check{ID: check.ID, Requirement: check.Requirement, Level: rule.Level, Title: check.Title, Messages: []string{}}
+	}
+	run := func(n int) {
+		check := &checks[n]
+		mode := check.Mode(env.Charging)
+		result := suite.Result{Status: suite.NotApplicable}
+		switch {
+		case mode == "":
+			result.Messages = []string{"only for the charging modes " + strings.Join(check.Charging, ", ")}
+		case check.Capability != "" && !slices.Contains(env.With, check.Capability):
+			result.Messages = []string{"only with the capability " + check.Capability}
+		case ctx.Err() != nil:
+			result.Status = suite.Error
+			result.Messages = []string{"the time for the whole run was used up before this check began"}
+		default:
+			result = suite.Execute(ctx, env, check, mode)
+		}
+		results[n].Status, results[n].Messages, results[n].Curl = result.Status, append(results[n].Messages, result.Messages...), result.Curl
+		results[n].DurationMS = result.Duration.Milliseconds()
+	}
+	each := func(after bool) {
+		var wg sync.WaitGroup
+		slots := make(chan struct{}, opts.Parallel)
+		for n := range checks {
+			if checks[n].After != after {
+				continue
+			}
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				run(n)
+			})
+		}
+		wg.Wait()
+	}
+	each(false)
+	env.AwaitUsage(ctx)
+	each(true)
+	return results, nil
+}
+
+var versionLine = regexp.MustCompile(`(?m)^  version: (\S+)$`)
+
+// contractVersion is the version of provider.yaml.
+func contractVersion() string {
+	text, err := openapi.FS.ReadFile("provider.yaml")
+	if err != nil {
+		return ""
+	}
+	if m := versionLine.FindSubmatch(text); m != nil {
+		return string(m[1])
+	}
+	return ""
+}

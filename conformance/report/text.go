@@ -1,0 +1,173 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/isvkit/isvkit/conformance/suite"
+	"github.com/isvkit/isvkit/openapi/requirements"
+)
+
+const width = 110
+
+// WriteText writes the report for people: what is wrong first, then warnings, then what could not be judged, then the counts and the
+// verdict.
+func (r *Report) WriteText(w io.Writer) error {
+	rules, err := requirements.Load()
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	t := &text{&b, rules}
+	fmt.Fprintf(&b, "Target    %s\n", r.Target)
+	fmt.Fprintf(&b, "Judged    charging %s%s, suite %s, contract %s, %d checks in %v\n", strings.Join(r.Charging, ", "), with(r.With), r.SuiteVersion,
+		r.ContractVersion, len(r.Checks), (time.Duration(r.DurationMS) * time.Millisecond).Round(100*time.Millisecond))
+	t.failed("NOT AS THE CONTRACT SAYS", r.Failures())
+	t.failed("WARNINGS (these do not change the verdict)", r.Warnings())
+	t.others("COULD NOT BE JUDGED", r.pick(func(c Check) bool { return c.Status == suite.Error }))
+	t.others("SKIPPED", r.pick(func(c Check) bool { return c.Status == suite.Skip }))
+	t.areas(r.Checks)
+	fmt.Fprintf(&b, "\n%d passed, %d failed, %d warnings, %d skipped, %d not applicable, %d errors\n", r.Counts[suite.Pass], len(r.Failures()),
+		len(r.Warnings()), r.Counts[suite.Skip], r.Counts[suite.NotApplicable], r.Counts[suite.Error])
+	fmt.Fprintf(&b, "Verdict: %s\n", r.verdictText())
+	_, err = io.WriteString(w, b.String())
+	return err
+}
+
+func with(capabilities []string) string {
+	if len(capabilities) == 0 {
+		return ""
+	}
+	return ", with " + strings.Join(capabilities, ", ")
+}
+
+func (r *Report) verdictText() string {
+	switch r.Verdict {
+	case Conformant:
+		return "conformant"
+	case NotConformant:
+		return "NOT conformant"
+	default:
+		if r.Counts[suite.Pass] == 0 && r.Counts[suite.Error] == 0 {
+			return "none: no check could be carried out to its end"
+		}
+		return "none: something could not be judged"
+	}
+}
+
+type text struct {
+	b     *strings.Builder
+	rules *requirements.Set
+}
+
+func (t *text) heading(title string) { fmt.Fprintf(t.b, "\n%s\n", title) }
+
+// failed writes checks that failed, with everything one needs to mend it. The rule is explained once, with its first check.
+func (t *text) failed(title string, checks []Check) {
+	if len(checks) == 0 {
+		return
+	}
+	t.heading(title)
+	explained := map[string]bool{}
+	for _, c := range checks {
+		rule, _ := t.rules.Requirement(c.Requirement)
+		fmt.Fprintf(t.b, "\n%s %s  %s\n", c.Requirement, c.Level, c.ID)
+		t.item("rule", rule.Text)
+		for _, m := range c.Messages {
+			t.item("seen", m)
+		}
+		if !explained[c.Requirement] {
+			t.item("why", rule.Why)
+			t.item("mend", rule.Mend)
+			if a, ok := t.rules.Ambiguity(rule.Ambiguity); ok {
+				t.item("note", fmt.Sprintf("the published texts leave this open: %s Taken: %s.", a.Question, a.Taken))
+			}
+			explained[c.Requirement] = true
+		}
+		if c.Curl != "" {
+			fmt.Fprintf(t.b, "  %-5s %s\n", "curl", c.Curl) // on one line, to be copied
+		}
+	}
+}
+
+func (t *text) item(label, s string) {
+	const indent = 8
+	lines := wrap(s, width-indent)
+	for i, line := range lines {
+		if i > 0 {
+			label = ""
+		}
+		fmt.Fprintf(t.b, "  %-5s %s\n", label, line)
+	}
+}
+
+// others writes checks without a judgement, together where the reason is the same.
+func (t *text) others(title string, checks []Check) {
+	if len(checks) == 0 {
+		return
+	}
+	t.heading(title)
+	var reasons []string
+	ids := map[string][]string{}
+	for _, c := range checks {
+		reason := strings.Join(c.Messages, "; ")
+		if ids[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		ids[reason] = append(ids[reason], c.ID)
+	}
+	for _, reason := range reasons {
+		list := ids[reason]
+		shown := strings.Join(list, ", ")
+		if len(list) > 4 {
+			shown = fmt.Sprintf("%s and %d more", strings.Join(list[:3], ", "), len(list)-3)
+		}
+		t.item("", shown)
+		t.item("", "    "+reason)
+	}
+}
+
+// areas writes a line per area with its counts.
+func (t *text) areas(checks []Check) {
+	t.heading("CHECKS")
+	var areas []string
+	counts := map[string]map[suite.Status]int{}
+	for _, c := range checks {
+		area, _, _ := strings.Cut(c.ID, "/")
+		if counts[area] == nil {
+			areas = append(areas, area)
+			counts[area] = map[suite.Status]int{}
+		}
+		counts[area][c.Status]++
+	}
+	for _, area := range areas {
+		var parts []string
+		for _, s := range []suite.Status{suite.Pass, suite.Fail, suite.Error, suite.Skip, suite.NotApplicable} {
+			if n := counts[area][s]; n > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s", n, s))
+			}
+		}
+		fmt.Fprintf(t.b, "  %-18s %s\n", area, strings.Join(parts, ", "))
+	}
+}
+
+// wrap breaks text at blanks; leading blanks are kept on every line.
+func wrap(s string, most int) []string {
+	trimmed := strings.TrimLeft(s, " ")
+	lead := s[:len(s)-len(trimmed)]
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(trimmed) {
+		if line != "" && len([]rune(lead+line))+1+len([]rune(word)) > most {
+			lines = append(lines, lead+line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, lead+line)
+}

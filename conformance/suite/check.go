@@ -1,0 +1,82 @@
+package suite
+
+import (
+	"context"
+	"slices"
+)
+
+// The charging modes an ISV can declare.
+const (
+	Period   = "period"
+	OneTime  = "one-time"
+	OnDemand = "on-demand"
+	Package  = "package"
+)
+
+// Modes are the charging modes.
+func Modes() []string { return []string{Period, OneTime, OnDemand, Package} }
+
+// The optional capabilities an ISV can declare.
+const (
+	Upgrade     = "upgrade"      // upgradeInstance
+	ChangeCheck = "change-check" // changeInstanceCheck
+	OrderNotify = "order-notify" // orderNotify
+)
+
+// Capabilities are the optional capabilities.
+func Capabilities() []string { return []string{Upgrade, ChangeCheck, OrderNotify} }
+
+// Check judges one requirement in one situation.
+type Check struct {
+	ID          string // slash path, unique, a statement of good behaviour
+	Requirement string // id in requirements.yaml
+	Title       string // what is looked at, in one line
+
+	// Charging are the modes the check applies to, preferred ones first. nil is all of them.
+	Charging []string
+	// Capability must have been declared. Empty: none.
+	Capability string
+	// After runs the check once all others have ended, because it judges what they saw.
+	After bool
+
+	// Run makes the calls.
+	Run func(ctx context.Context, c *Case)
+}
+
+// Mode chooses the charging mode for a run in which these were declared, "" if the check does not apply to it.
+func (c *Check) Mode(declared []string) string {
+	if c.Charging == nil {
+		for _, m := range Modes() {
+			if slices.Contains(declared, m) {
+				return m
+			}
+		}
+		return ""
+	}
+	for _, m := range c.Charging {
+		if slices.Contains(declared, m) {
+			return m
+		}
+	}
+	return ""
+}
+
+// All lists every check, in the order of the report.
+func All() []Check {
+	return slices.Concat(
+		signingChecks(),
+		answerChecks(),
+		newInstanceChecks(),
+		queryInstanceChecks(),
+		refreshChecks(),
+		statusChecks(),
+		releaseChecks(),
+		upgradeChecks(),
+		changeCheckChecks(),
+		orderNotifyChecks(),
+		parameterChecks(),
+		debugChecks(),
+		usageChecks(),
+		orderQueryChecks(),
+	)
+}
