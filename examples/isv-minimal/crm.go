@@ -53,7 +53,7 @@ func (c *crm) QueryInstance(_ context.Context, call provider.QueryInstance) ([]p
 	for _, id := range call.InstanceIDs() {
 		inst := c.instances[id]
 		if inst == nil {
-			return nil, provider.ErrInstanceNotFound
+			continue // the others can still be answered
 		}
 		info := provider.InstanceInfo{InstanceID: id, AppInfo: provider.AppInfo{FrontEndURL: "https://crm.example.com/" + id}}
 		if inst.charging == marketplaceapi.ChargingOnDemand || inst.charging == marketplaceapi.ChargingPackage {
@@ -66,6 +66,9 @@ func (c *crm) QueryInstance(_ context.Context, call provider.QueryInstance) ([]p
 			}}
 		}
 		infos = append(infos, info)
+	}
+	if len(infos) == 0 {
+		return nil, provider.ErrInstanceNotFound
 	}
 	return infos, nil
 }

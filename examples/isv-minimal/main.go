@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -52,14 +53,16 @@ func run(ctx context.Context) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/saasproduce", handler)
-	server := &http.Server{
-		Addr: cmp.Or(os.Getenv("ISV_LISTEN"), "127.0.0.1:9000"), Handler: mux, ReadTimeout: 10 * time.Second,
+	listener, err := net.Listen("tcp", cmp.Or(os.Getenv("ISV_LISTEN"), "127.0.0.1:9000"))
+	if err != nil {
+		return err
 	}
 	log.Printf("isv-minimal: production address http://%s/saasproduce, marketplace %s, usage every %v",
-		server.Addr, os.Getenv("ISVKIT_MARKET_URL"), every)
+		listener.Addr(), os.Getenv("ISVKIT_MARKET_URL"), every)
 
+	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
+	go func() { failed <- server.Serve(listener) }()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {

@@ -7,38 +7,23 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/isvkit/isvkit/openapi/providerapi"
 )
 
 // answer is an answer on the wire: resultCode and resultMsg always, because the marketplace has been seen to fail at an answer
 // without resultMsg.
 type answer struct {
-	Info       []infoAnswer `json:"info,omitempty"`
-	InstanceID string       `json:"instanceId,omitempty"`
-	ResultCode ResultCode   `json:"resultCode"`
-	ResultMsg  string       `json:"resultMsg"`
+	Info       []InstanceInfo `json:"info,omitempty"`
+	InstanceID string         `json:"instanceId,omitempty"`
+	ResultCode ResultCode     `json:"resultCode"`
+	ResultMsg  string         `json:"resultMsg"`
 }
 
-// infoAnswer is InstanceInfo, without an appInfo that is empty: an appInfo must have a frontEndUrl.
-type infoAnswer struct {
-	AppInfo    AppInfo     `json:"appInfo,omitzero"`
-	InstanceID string      `json:"instanceId"`
-	UsageInfo  []UsageInfo `json:"usageInfo,omitempty"`
-}
-
-func (rep *reply) encode(activity providerapi.Activity) ([]byte, error) {
+func (rep *reply) encode() ([]byte, error) {
 	msg := rep.msg
 	if msg == "" {
 		msg = standardText(rep.code)
 	}
-	a := answer{InstanceID: rep.instanceID, ResultCode: rep.code, ResultMsg: clip(msg, maxMessage)}
-	if activity == providerapi.ActivityQueryInstance && len(rep.info) > 0 {
-		a.Info = make([]infoAnswer, len(rep.info))
-		for i := range rep.info {
-			a.Info[i] = infoAnswer(rep.info[i])
-		}
-	}
+	a := answer{Info: rep.info, InstanceID: rep.instanceID, ResultCode: rep.code, ResultMsg: clip(msg, maxMessage)}
 	var b bytes.Buffer
 	b.Grow(128)
 	encoder := json.NewEncoder(&b)

@@ -57,10 +57,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.cfg.Now()
 	var x exchange
 	rep := h.guarded(w, r, &x)
-	body, err := rep.encode(x.activity)
+	body, err := rep.encode()
 	if err != nil {
 		rep = internal("the answer cannot be encoded: %v", err)
-		body, _ = rep.encode("")
+		body, _ = rep.encode()
 	}
 	header := w.Header()
 	header.Set("Content-Type", "application/json;charset=utf-8")
@@ -316,6 +316,9 @@ func (h *handler) queryInstance(ctx context.Context, x *exchange, call QueryInst
 			return internal("the Application's answer breaks the contract: entry %d: %s", i, problem)
 		}
 		rep.info = append(rep.info, infos[i])
+	}
+	if len(rep.info) == 0 {
+		rep.code, rep.reason = providerapi.ResultInstanceNotFound, note(rep.reason, "the Application answered no entry")
 	}
 	return rep
 }

@@ -467,6 +467,12 @@ func TestHandler_QueryAnswers(t *testing.T) {
 	assert.NotContains(t, ans.raw, password)
 	assert.Contains(t, lastLine(s), "not asked for")
 
+	for _, infos = range [][]provider.InstanceInfo{nil, {}, {{InstanceID: "i-3"}}} {
+		ans = s.call(two)
+		assert.Equal(t, providerapi.ResultInstanceNotFound, ans.ResultCode, "nothing of what was asked for")
+		assert.Empty(t, ans.Info)
+	}
+
 	for problem, info := range map[string]provider.InstanceInfo{
 		"appInfo.frontEndUrl is empty": {AppInfo: provider.AppInfo{Password: password}},
 		"appInfo.frontEndUrl is 513":   {AppInfo: provider.AppInfo{FrontEndURL: strings.Repeat("x", 513)}},

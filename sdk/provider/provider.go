@@ -24,8 +24,9 @@ type Application interface {
 	// failure and after ErrInProgress, and not again after success. With ErrInProgress an Instance can be returned too.
 	NewInstance(ctx context.Context, call NewInstance) (Instance, error)
 
-	// QueryInstance returns one entry for each instance asked for. Answer ErrInstanceNotFound for one that does not exist,
-	// ErrInProgress for one that is not open yet. Entries that were not asked for are left out of the answer.
+	// QueryInstance returns one entry for each instance asked for. Leave out those that do not exist; no entry at all is
+	// answered 000003, like ErrInstanceNotFound. Answer ErrInProgress for one that is not open yet. Entries that were not
+	// asked for do not get into the answer.
 	QueryInstance(ctx context.Context, call QueryInstance) ([]InstanceInfo, error)
 
 	// RefreshInstance sets the expiry to call.Expiry. Repeats must change nothing.
