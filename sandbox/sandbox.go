@@ -256,6 +256,9 @@ func (s *Sandbox) deliver(ctx context.Context, call store.Call) error {
 		return err
 	}
 	attempt, err := s.book.Start(ctx, call, prepared)
+	if errors.Is(err, orderbook.ErrNotDue) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -209,7 +209,9 @@ func (b *Book) Unfreeze(ctx context.Context, lineID string) (lifecycle.Instance,
 
 // Tick does what time demands of an instance.
 func (b *Book) Tick(ctx context.Context, lineID string) error {
-	_, err := b.move(ctx, lineID, func(_ *store.Tx, i *lifecycle.Instance, now time.Time) ([]lifecycle.Call, error) { return i.Tick(now), nil })
+	_, err := b.move(ctx, lineID, func(_ *store.Tx, i *lifecycle.Instance, now time.Time) ([]lifecycle.Call, error) {
+		return i.Tick(now), nil
+	})
 	return err
 }
 
@@ -229,14 +231,25 @@ func (b *Book) Restart(ctx context.Context, callID int64) (call store.Call, err 
 	return call, err
 }
 
-// Start journals that an attempt begins and gives it its number.
-func (b *Book) Start(ctx context.Context, call store.Call, p delivery.Prepared) (store.Attempt, error) {
-	a := store.Attempt{
-		CallID: call.ID, LineID: call.LineID, Activity: call.Call.Activity, Number: call.Attempts + 1,
-		StartedAt: b.clock.Now(), URL: p.Address, RequestBody: string(p.Body),
-	}
-	err := b.store.Update(ctx, func(tx *store.Tx) (err error) {
+// ErrNotDue says that a call is not, or no longer, to be attempted: it was, since the queue looked.
+var ErrNotDue = errors.New("the call is not due any more")
+
+// Start journals that an attempt begins, and gives it its number. It fails with ErrNotDue unless the call is still as the queue
+// saw it and the first of its instance: what the queue read may be older than the attempt before.
+func (b *Book) Start(ctx context.Context, call store.Call, p delivery.Prepared) (a store.Attempt, err error) {
+	err = b.store.Update(ctx, func(tx *store.Tx) error {
+		next, err := tx.NextCall(call.LineID)
+		if errors.Is(err, store.ErrNotFound) || err == nil && (next.ID != call.ID || next.Attempts != call.Attempts) {
+			return ErrNotDue
+		}
+		if err != nil {
+			return err
+		}
 		call.Attempts++
+		a = store.Attempt{
+			CallID: call.ID, LineID: call.LineID, Activity: call.Call.Activity, Number: call.Attempts,
+			StartedAt: b.clock.Now(), URL: p.Address, RequestBody: string(p.Body),
+		}
 		if a.ID, err = tx.StartAttempt(a); err != nil {
 			return err
 		}
@@ -261,7 +274,7 @@ func (b *Book) Finish(ctx context.Context, call store.Call, a store.Attempt, r d
 		}
 		a.URL, a.Status, a.ContentType, a.ResponseBody, a.Duration = r.URL, r.Status, r.ContentType, r.Answer, r.Duration
 		a.Outcome, a.Detail, a.Violations = r.Outcome, r.Detail, r.Violations
-		call.Attempts++
+		call.Attempts = a.Number
 		call.Tries++
 		call.ResultCode, call.LastError, call.DueAt = r.ResultCode, "", time.Time{}
 		var effect lifecycle.Effect

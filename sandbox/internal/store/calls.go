@@ -93,6 +93,11 @@ func (tx *Tx) Call(id int64) (Call, error) {
 	return one(scanCall(tx.tx.QueryRowContext(tx.ctx, "SELECT "+callColumns+" FROM calls WHERE call_id = ?", id)))
 }
 
+// NextCall finds the call of an instance that is to be attempted next, due or not.
+func (tx *Tx) NextCall(lineID string) (Call, error) {
+	return one(scanCall(tx.tx.QueryRowContext(tx.ctx, "SELECT "+callColumns+" FROM calls WHERE line_id = ? AND status = 'pending' ORDER BY call_id LIMIT 1", lineID)))
+}
+
 // Calls lists calls, newest first; of one instance if lineID is not empty.
 func (s *Store) Calls(ctx context.Context, lineID string, limit int) ([]Call, error) {
 	return collect(ctx, s.read, scanCall, "SELECT "+callColumns+" FROM calls WHERE (?1 = '' OR line_id = ?1) ORDER BY call_id DESC LIMIT ?2", lineID, limit)

@@ -138,7 +138,8 @@ func window(r Record, now time.Time) (begin, end time.Time, _ Rejection) {
 		{"record_time", r.RecordTime}, {"begin_time", r.BeginTime}, {"end_time", r.EndTime},
 	} {
 		t, err := time.Parse(TimeFormat, f.value)
-		if err != nil {
+		// time.Parse takes a fraction of a second even where the layout has none.
+		if err != nil || len(f.value) != len(TimeFormat) {
 			return begin, end, Rejection{marketplaceapi.RecordTimeFormat, f.name + ": expected UTC as yyyyMMddTHHmmssZ"}
 		}
 		times[i] = t
