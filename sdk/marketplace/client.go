@@ -55,7 +55,8 @@ type Config struct {
 	// Rand is where nonces come from. Default: crypto/rand.Reader.
 	Rand io.Reader
 
-	// Logger gets a line per attempt, at debug level, and one per retry, at info level. Default: slog.Default(), looked up for each line.
+	// Logger gets a line per attempt: at info level if the attempt failed and is repeated, else at debug level. Keys, headers
+	// and bodies are never in it. Default: slog.Default(), looked up for each line.
 	Logger *slog.Logger
 }
 

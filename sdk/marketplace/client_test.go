@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/isvkit/isvkit/openapi/contract"
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/sdk/marketplace"
 	"github.com/isvkit/isvkit/sdk/provider"
@@ -108,6 +109,12 @@ func setup(t testing.TB, answer func(n int, w http.ResponseWriter, r *http.Reque
 			assert.NoError(t, usage.Verify(r.Context(), params, body), "usage")
 		} else {
 			assert.Empty(t, r.Header.Get("signature"))
+		}
+		if r.Method == http.MethodPost {
+			schema, err := contract.Marketplace().Request(r.Method, strings.TrimPrefix(r.URL.Path, "/behind/a/path"))
+			if assert.NoError(t, err) {
+				assert.Empty(t, schema.Violations(body))
+			}
 		}
 		s.mu.Lock()
 		s.got = append(s.got, seen{r.Method, strings.TrimPrefix(r.URL.Path, "/behind/a/path"), r.URL.RawQuery, string(body), r.Header.Clone()})
@@ -246,6 +253,8 @@ func TestClient_EveryAttemptIsSignedAfresh(t *testing.T) {
 		assert.Len(t, values, 3, "%s differs on each attempt", name)
 	}
 	assert.Equal(t, s.got[0].body, s.got[2].body)
+	assert.Equal(t, 2, strings.Count(s.log.String(), `"level":"INFO"`), "one line for each attempt that is repeated")
+	assert.Equal(t, 1, strings.Count(s.log.String(), `"level":"DEBUG"`))
 	assert.Equal(t, "application/json", s.got[2].header.Get("Content-Type"))
 
 	s = setup(t, flaky(orderAnswer))

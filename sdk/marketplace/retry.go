@@ -77,8 +77,9 @@ func (c *Client) checkRetry(ctx context.Context, resp *http.Response, err error)
 		return false, ctx.Err()
 	}
 	if err != nil {
-		c.log(ctx, slog.LevelDebug, "attempt failed", k, slog.String("reason", err.Error()))
-		return retryError(ctx, k, err), nil
+		again := retryError(ctx, k, err)
+		c.log(ctx, k, again, slog.String("reason", err.Error()))
+		return again, nil
 	}
 	body, readErr := io.ReadAll(resp.Body) // in memory
 	_ = resp.Body.Close()                  // stops the attempt's timer
@@ -87,8 +88,9 @@ func (c *Client) checkRetry(ctx context.Context, resp *http.Response, err error)
 		return false, readErr
 	}
 	code := readOutcome(body).code()
-	c.log(ctx, slog.LevelDebug, "attempt answered", k, slog.Int("status", resp.StatusCode), slog.String("code", oneLine(code, 64)))
-	return retryAnswer(k, resp.StatusCode, code), nil
+	again := retryAnswer(k, resp.StatusCode, code)
+	c.log(ctx, k, again, slog.Int("status", resp.StatusCode), slog.String("code", oneLine(code, 64)))
+	return again, nil
 }
 
 // retryError decides after an attempt without an answer.
@@ -142,7 +144,6 @@ func (c *Client) backoff(least, most time.Duration, number int, resp *http.Respo
 		if after, ok := retryAfter(resp.Header.Get("Retry-After"), resp.Header.Get("Date")); ok {
 			wait = min(max(after, least), most)
 		}
-		c.log(resp.Request.Context(), slog.LevelInfo, "retry", callOf(resp.Request.Context()), slog.Duration("wait", wait))
 	}
 	return wait
 }
@@ -166,14 +167,18 @@ func retryAfter(text, date string) (time.Duration, bool) {
 	return max(at.Sub(now), 0), true
 }
 
-func (c *Client) log(ctx context.Context, level slog.Level, msg string, k *call, attrs ...slog.Attr) {
-	logger := c.logger
+// log writes one line per attempt.
+func (c *Client) log(ctx context.Context, k *call, again bool, attrs ...slog.Attr) {
+	logger, level := c.logger, slog.LevelDebug
 	if logger == nil {
 		logger = slog.Default()
+	}
+	if again = again && k.attempts <= c.http.RetryMax; again {
+		level = slog.LevelInfo
 	}
 	if !logger.Enabled(ctx, level) {
 		return
 	}
-	attrs = append([]slog.Attr{slog.String("operation", k.operation), slog.Int("attempt", k.attempts)}, attrs...)
-	logger.LogAttrs(ctx, level, "marketplace "+msg, attrs...)
+	attrs = append([]slog.Attr{slog.String("operation", k.operation), slog.Int("attempt", k.attempts), slog.Bool("repeated", again)}, attrs...)
+	logger.LogAttrs(ctx, level, "marketplace attempt", attrs...)
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -116,7 +115,7 @@ func (c *Client) PushUsageOld(ctx context.Context, records []marketplaceapi.Usag
 
 // pushResult reads the answer to a push: a success, a list of records that were not taken, or a refusal of the whole.
 func pushResult(op string, records []marketplaceapi.UsageRecord, ans *answered) (*PushResult, error) {
-	someBad := ans.status == http.StatusOK && ans.code() == codeSomeBad
+	someBad := ans.code() == codeSomeBad // whatever the status, because it brings the list
 	if !someBad && !ans.succeeded() {
 		return nil, ans.refusal(op)
 	}

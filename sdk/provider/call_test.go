@@ -148,7 +148,9 @@ func TestFormatStatisticalTime(t *testing.T) {
 func TestMemoryStore(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	line := func(n int) provider.OrderLine { return provider.OrderLine{OrderID: "CS", OrderLineID: fmt.Sprint(n)} }
+	line := func(n int) provider.OrderLineKey {
+		return provider.OrderLineKey{OrderID: "CS", OrderLineID: fmt.Sprint(n)}
+	}
 	s := provider.NewMemoryStore(3)
 	save := func(n int, id string, ready bool) provider.Remembered {
 		r, err := s.Save(ctx, line(n), provider.Remembered{InstanceID: id, Ready: ready})

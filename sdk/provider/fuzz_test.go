@@ -29,7 +29,7 @@ func FuzzHandler(f *testing.F) {
 			req.URL.RawQuery = query
 			rec := httptest.NewRecorder()
 			s.handler.ServeHTTP(rec, req)
-			a := judge(t, rec.Code, rec.Header(), rec.Body.Bytes())
+			a := judge(t, string(body), rec.Code, rec.Header(), rec.Body.Bytes())
 			if strings.Contains(a.raw, "internal error") {
 				t.Errorf("an internal error for %q", body)
 			}

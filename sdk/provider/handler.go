@@ -23,7 +23,7 @@ type handler struct {
 	base, general *signature.Base // general is nil without general keys
 
 	mu      sync.Mutex
-	flights map[OrderLine]*flight
+	flights map[OrderLineKey]*flight
 }
 
 // reply is what a call is answered with, and why.
@@ -144,13 +144,9 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 
 // verify checks the signature. The peer gets one text per code; which of the reasons it was is for the log.
 func (h *handler) verify(r *http.Request, body []byte, object bool) (rep reply, ok bool) {
-	verifier, hint := h.base, ""
-	if object && peekActivity(body) == string(providerapi.ActivityOrderNotify) {
-		if h.general != nil {
-			verifier = h.general
-		} else {
-			hint = " (orderNotify is signed with the key of the general class, and Config.GeneralKeys is empty)"
-		}
+	verifier := h.base
+	if h.general != nil && object && peekActivity(body) == string(providerapi.ActivityOrderNotify) {
+		verifier = h.general
 	}
 	params, err := signature.BaseParams(r.URL.Query())
 	if err == nil {
@@ -169,7 +165,11 @@ func (h *handler) verify(r *http.Request, body []byte, object bool) (rep reply, 
 	if failure.Field != "signature" && failure.Kind != signature.KindReplayed {
 		code = providerapi.ResultInvalidParameter
 	}
-	return reply{code: code, reason: failure.Error() + hint}, false
+	reason := failure.Error()
+	if h.general == nil && object && peekActivity(body) == string(providerapi.ActivityOrderNotify) {
+		reason += " (orderNotify is signed with the key of the general class, and Config.GeneralKeys is empty)"
+	}
+	return reply{code: code, reason: reason}, false
 }
 
 // lookup finds the contract of an activity.

@@ -241,19 +241,19 @@ func TestHandler_BodyLimit(t *testing.T) {
 	req.ContentLength = -1
 	rec := httptest.NewRecorder()
 	s.handler.ServeHTTP(rec, req)
-	assert.Contains(t, judge(t, rec.Code, rec.Header(), rec.Body.Bytes()).ResultMsg, "the body is longer than")
+	assert.Contains(t, judge(t, "", rec.Code, rec.Header(), rec.Body.Bytes()).ResultMsg, "the body is longer than")
 	// one that is shorter than it says
 	req = httptest.NewRequest(http.MethodPost, "/", strings.NewReader("{}"))
 	req.ContentLength = 5
 	rec = httptest.NewRecorder()
 	s.handler.ServeHTTP(rec, req)
-	assert.Equal(t, "the body cannot be read", judge(t, rec.Code, rec.Header(), rec.Body.Bytes()).ResultMsg)
+	assert.Equal(t, "the body cannot be read", judge(t, "", rec.Code, rec.Header(), rec.Body.Bytes()).ResultMsg)
 	// none at all
 	req = httptest.NewRequest(http.MethodPost, "/", nil)
 	req.Body = nil
 	rec = httptest.NewRecorder()
 	s.handler.ServeHTTP(rec, req)
-	assert.Equal(t, providerapi.ResultAuthenticationFailed, judge(t, rec.Code, rec.Header(), rec.Body.Bytes()).ResultCode)
+	assert.Equal(t, providerapi.ResultAuthenticationFailed, judge(t, "", rec.Code, rec.Header(), rec.Body.Bytes()).ResultCode)
 }
 
 func TestHandler_UnknownFieldsAreTolerated(t *testing.T) {

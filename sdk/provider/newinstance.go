@@ -27,7 +27,7 @@ func (h *handler) newInstance(ctx context.Context, x *exchange, call NewInstance
 	if x.debug {
 		return reply{code: providerapi.ResultSuccess, instanceID: call.SuggestedID()}
 	}
-	line := OrderLine{OrderID: call.OrderID, OrderLineID: call.OrderLineID}
+	line := OrderLineKey{OrderID: call.OrderID, OrderLineID: call.OrderLineID}
 	h.mu.Lock()
 	f, underWay := h.flights[line]
 	if !underWay {
@@ -41,7 +41,7 @@ func (h *handler) newInstance(ctx context.Context, x *exchange, call NewInstance
 	return h.lead(context.WithoutCancel(ctx), f, line, call)
 }
 
-func (h *handler) lead(ctx context.Context, f *flight, line OrderLine, call NewInstance) (rep reply) {
+func (h *handler) lead(ctx context.Context, f *flight, line OrderLineKey, call NewInstance) (rep reply) {
 	defer func() {
 		if p := recover(); p != nil {
 			rep = panicked(p)
@@ -76,7 +76,7 @@ func (h *handler) wait(ctx context.Context, f *flight) reply {
 	return internal("an earlier call of this order line is still under way: %v", context.Cause(ctx))
 }
 
-func (h *handler) create(ctx context.Context, f *flight, line OrderLine, call NewInstance) reply {
+func (h *handler) create(ctx context.Context, f *flight, line OrderLineKey, call NewInstance) reply {
 	appCtx, cancel := context.WithTimeout(ctx, h.cfg.Timeout)
 	defer cancel()
 	known, ok, err := h.cfg.Instances.Load(appCtx, line)

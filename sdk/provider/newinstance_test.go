@@ -148,12 +148,12 @@ type store struct {
 	first            provider.Remembered
 }
 
-func (s *store) Load(ctx context.Context, line provider.OrderLine) (provider.Remembered, bool, error) {
+func (s *store) Load(ctx context.Context, line provider.OrderLineKey) (provider.Remembered, bool, error) {
 	r, ok, _ := s.MemoryStore.Load(ctx, line)
 	return r, ok, s.loadErr
 }
 
-func (s *store) Save(ctx context.Context, line provider.OrderLine, r provider.Remembered) (provider.Remembered, error) {
+func (s *store) Save(ctx context.Context, line provider.OrderLineKey, r provider.Remembered) (provider.Remembered, error) {
 	if s.saveErr != nil {
 		return provider.Remembered{}, s.saveErr
 	}
@@ -170,7 +170,7 @@ func (s *side) serve(ctx context.Context, body string) answer {
 	req := httptest.NewRequestWithContext(ctx, http.MethodPost, "/?"+params.Query().Encode(), strings.NewReader(body))
 	rec := httptest.NewRecorder()
 	s.handler.ServeHTTP(rec, req)
-	return judge(s.t, rec.Code, rec.Header(), rec.Body.Bytes())
+	return judge(s.t, body, rec.Code, rec.Header(), rec.Body.Bytes())
 }
 
 func bubble(t *testing.T, create newInstanceFunc, change ...func(*provider.Config)) *side {
@@ -264,7 +264,7 @@ type ctxStore struct {
 	saw error
 }
 
-func (s *ctxStore) Save(ctx context.Context, line provider.OrderLine, r provider.Remembered) (provider.Remembered, error) {
+func (s *ctxStore) Save(ctx context.Context, line provider.OrderLineKey, r provider.Remembered) (provider.Remembered, error) {
 	s.saw = ctx.Err()
 	return s.MemoryStore.Save(ctx, line, r)
 }

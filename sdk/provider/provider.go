@@ -146,7 +146,7 @@ func NewHandler(app Application, cfg Config) (http.Handler, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
 	}
-	h := &handler{app: app, cfg: cfg, flights: make(map[OrderLine]*flight)}
+	h := &handler{app: app, cfg: cfg, flights: make(map[OrderLineKey]*flight)}
 	var err error
 	if h.base, err = h.verifier(cfg.BaseKeys); err != nil {
 		return nil, fmt.Errorf("provider: Config.BaseKeys: %w", err)

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/isvkit/isvkit/openapi/contract"
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/sdk/provider"
@@ -125,11 +126,11 @@ func (u untouched) ReleaseInstance(context.Context, provider.ReleaseInstance) er
 func (u untouched) UpgradeInstance(context.Context, provider.UpgradeInstance) error { return u.fail() }
 func (u untouched) CheckChange(context.Context, provider.ChangeCheck) error         { return u.fail() }
 func (u untouched) OrderNotify(context.Context, provider.OrderNotify) error         { return u.fail() }
-func (u untouched) Load(context.Context, provider.OrderLine) (provider.Remembered, bool, error) {
+func (u untouched) Load(context.Context, provider.OrderLineKey) (provider.Remembered, bool, error) {
 	return provider.Remembered{}, false, u.fail()
 }
 
-func (u untouched) Save(_ context.Context, _ provider.OrderLine, r provider.Remembered) (provider.Remembered, error) {
+func (u untouched) Save(_ context.Context, _ provider.OrderLineKey, r provider.Remembered) (provider.Remembered, error) {
 	return r, u.fail()
 }
 
@@ -223,7 +224,7 @@ func (s *side) send(method string, query url.Values, body string) answer {
 	defer func() { _ = resp.Body.Close() }()
 	data, err := io.ReadAll(resp.Body)
 	require.NoError(s.t, err)
-	a := judge(s.t, resp.StatusCode, resp.Header, data)
+	a := judge(s.t, body, resp.StatusCode, resp.Header, data)
 	for _, secret := range []string{baseKey, generalKey, password} {
 		assert.NotContains(s.t, s.log.String(), secret, "secrets must not be logged")
 	}
@@ -231,9 +232,16 @@ func (s *side) send(method string, query url.Values, body string) answer {
 }
 
 // judge holds an answer against the contract, whatever was asked.
-func judge(t testing.TB, status int, header http.Header, data []byte) (a answer) {
+func judge(t testing.TB, asked string, status int, header http.Header, data []byte) (a answer) {
 	t.Helper()
 	require.Equal(t, http.StatusOK, status)
+	var call struct{ Activity providerapi.Activity }
+	if json.Unmarshal([]byte(asked), &call) != nil || !call.Activity.Valid() {
+		call.Activity = providerapi.ActivityReleaseInstance // a code and nothing else
+	}
+	schema, err := contract.Provider().Answer(string(call.Activity))
+	require.NoError(t, err)
+	require.Empty(t, schema.Violations(data), "%s", data)
 	require.Equal(t, "application/json;charset=utf-8", header.Get("Content-Type"))
 	require.NoError(t, json.Unmarshal(data, &a), "%s", data)
 	a.raw = string(data)
@@ -246,16 +254,6 @@ func judge(t testing.TB, status int, header http.Header, data []byte) (a answer)
 	if a.InstanceID != "" {
 		require.Contains(t, []providerapi.ResultCode{"000000", "000004"}, a.ResultCode)
 		require.LessOrEqual(t, utf8.RuneCountInString(a.InstanceID), 64)
-	}
-	var raw struct {
-		Info []map[string]any `json:"info"`
-	}
-	require.NoError(t, json.Unmarshal(data, &raw))
-	for _, info := range raw.Info {
-		require.NotEmpty(t, info["instanceId"])
-		if app, ok := info["appInfo"]; ok {
-			require.NotEmpty(t, app.(map[string]any)["frontEndUrl"])
-		}
 	}
 	return a
 }

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// OrderLine is what a newInstance is about: the same pair is the same purchase.
-type OrderLine struct {
+// OrderLineKey is what a newInstance is about: the same pair is the same purchase.
+type OrderLineKey struct {
 	OrderID     string
 	OrderLineID string
 }
@@ -22,11 +22,11 @@ type Remembered struct {
 // error makes the call fail with 000005, and the marketplace repeats it.
 type InstanceStore interface {
 	// Load returns what is remembered of the order line.
-	Load(ctx context.Context, line OrderLine) (r Remembered, ok bool, err error)
+	Load(ctx context.Context, line OrderLineKey) (r Remembered, ok bool, err error)
 
 	// Save remembers r, and returns what holds from now on: the instance id that was saved first stays for good, and
 	// Ready never goes back to false. Of several replicas that save at once exactly one is first.
-	Save(ctx context.Context, line OrderLine, r Remembered) (Remembered, error)
+	Save(ctx context.Context, line OrderLineKey, r Remembered) (Remembered, error)
 }
 
 const defaultInstances = 100_000 // order lines; about 40 MB when full
@@ -39,13 +39,13 @@ const defaultInstances = 100_000 // order lines; about 40 MB when full
 type MemoryStore struct {
 	mu       sync.Mutex
 	capacity int
-	entries  map[OrderLine]*list.Element // of *entry, in ready or in pending
-	ready    list.List                   // the one that became ready first is at the front
-	pending  list.List                   // the oldest is at the front
+	entries  map[OrderLineKey]*list.Element // of *entry, in ready or in pending
+	ready    list.List                      // the one that became ready first is at the front
+	pending  list.List                      // the oldest is at the front
 }
 
 type entry struct {
-	line OrderLine
+	line OrderLineKey
 	Remembered
 }
 
@@ -54,11 +54,11 @@ func NewMemoryStore(capacity int) *MemoryStore {
 	if capacity <= 0 {
 		capacity = defaultInstances
 	}
-	return &MemoryStore{capacity: capacity, entries: make(map[OrderLine]*list.Element)}
+	return &MemoryStore{capacity: capacity, entries: make(map[OrderLineKey]*list.Element)}
 }
 
 // Load implements [InstanceStore]. The error is always nil.
-func (s *MemoryStore) Load(_ context.Context, line OrderLine) (Remembered, bool, error) {
+func (s *MemoryStore) Load(_ context.Context, line OrderLineKey) (Remembered, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if at, ok := s.entries[line]; ok {
@@ -68,7 +68,7 @@ func (s *MemoryStore) Load(_ context.Context, line OrderLine) (Remembered, bool,
 }
 
 // Save implements [InstanceStore]. The error is always nil.
-func (s *MemoryStore) Save(_ context.Context, line OrderLine, r Remembered) (Remembered, error) {
+func (s *MemoryStore) Save(_ context.Context, line OrderLineKey, r Remembered) (Remembered, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at, ok := s.entries[line]
