@@ -178,8 +178,8 @@ func (c *Client) httpClient(cfg Config) *http.Client {
 }
 
 // QueryOrder asks for an order. With an orderLineID, 64 characters at most like the order id, the answer has that line only;
-// empty asks for all. An order of another ISV is [ErrNotYours]. No published text says what an unknown order is answered; it is an
-// *[Error] in any case.
+// empty asks for all. An order of another ISV is [ErrNotYours], and so is one that does not exist, as far as is known: no published
+// text says it. A success without the order that was asked for is an error too.
 func (c *Client) QueryOrder(ctx context.Context, orderID, orderLineID string) (*marketplaceapi.OrderInfo, error) {
 	const op = "queryOrder"
 	if problem := textProblem(orderID, 1); problem != "" {

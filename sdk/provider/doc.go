@@ -24,6 +24,10 @@
 // keep the id that was answered first. The default store is in memory and one process. What makes repeats safe across
 // restarts and replicas without any store is [NewInstance.SuggestedID], a digest of the order line.
 //
+// A client that goes away does not end the call that others wait for. A repeat waits for at most Config.Timeout; then it is
+// answered 000004 with the id of an earlier answer, or 000005 if there is none, because 000004 is not complete without an id.
+// Only success and ErrInProgress are remembered: after any other error the next repeat is a new attempt.
+//
 // The other activities are passed on each time they come. They are made to be repeated: set an expiry, do not add to it; freezing
 // what is frozen and releasing what is released succeed.
 //
@@ -31,7 +35,7 @@
 //
 //   - An activity that is unknown, or optional and not implemented, is answered 000002, in debug calls too: a debug run must
 //     not promise what a real call would refuse.
-//   - Nothing about the body is said before the signature is right. The activity is read earlier only to choose the key.
+//   - Nothing but its size is said about a body before the signature is right. The activity is read earlier only to choose the key.
 //   - Without Config.GeneralKeys an orderNotify is checked with the base keys, so the marketplace's own one is answered
 //     000001 and the log says which setting is missing.
 //   - A name that stands twice at the top level of a body is refused (000002), because programs differ in which of the two

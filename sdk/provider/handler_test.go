@@ -231,7 +231,7 @@ func TestHandler_BodyLimit(t *testing.T) {
 	t.Parallel()
 	s := setup(t, &app{}, func(c *provider.Config) { c.MaxBody = int64(len(releaseBody)) })
 	assert.Equal(t, providerapi.ResultSuccess, s.call(releaseBody).ResultCode)
-	for _, body := range []string{releaseBody + " ", releaseBody + strings.Repeat(" ", 1<<20)} {
+	for _, body := range []string{releaseBody + " ", releaseBody + strings.Repeat(" ", 100<<10)} {
 		ans := s.call(body)
 		assert.Equal(t, providerapi.ResultInvalidParameter, ans.ResultCode)
 		assert.Contains(t, ans.ResultMsg, "the body is longer than")

@@ -29,7 +29,7 @@ type InstanceStore interface {
 	Save(ctx context.Context, line OrderLineKey, r Remembered) (Remembered, error)
 }
 
-const defaultInstances = 100_000 // order lines; about 40 MB when full
+const defaultInstances = 100_000 // order lines; about 25 MB when full
 
 // MemoryStore is the [InstanceStore] of a single process. It holds a bounded number of order lines: when it is full, the one that
 // became ready longest ago is forgotten first, and only if none is ready the oldest that is not. Forgotten or lost in a
