@@ -204,6 +204,9 @@ func (s *Sandbox) Run(ctx context.Context) error {
 		interrupted, err = tx.InterruptAttempts()
 		return err
 	})
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/isvkit/isvkit/openapi/sandboxapi"
+)
+
+// TestMain lets the test binary be the command itself, for tests that need a process of their own.
+func TestMain(m *testing.M) {
+	if os.Getenv("ISVKIT_TEST_MAIN") == "1" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// process is isv-sandbox serve in a process of its own.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	dir  string
+	keys map[string]string
+	out  string
+}
+
+func serveProcess(t *testing.T, dir string, args ...string) *process {
+	t.Helper()
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	p := &process{t: t, dir: dir}
+	p.cmd = exec.Command(exe, append([]string{"serve", "--listen", "127.0.0.1:0", "--control-listen", "127.0.0.1:0"}, args...)...)
+	p.cmd.Dir = dir
+	p.cmd.Env = append(os.Environ(), "ISVKIT_TEST_MAIN=1")
+	stdout, err := p.cmd.StdoutPipe()
+	require.NoError(t, err)
+	p.cmd.Stderr = io.Discard
+	require.NoError(t, p.cmd.Start())
+	t.Cleanup(p.kill)
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		p.out += lines.Text() + "\n"
+		if lines.Text() == "ready" {
+			p.keys, err = readKeyFile(filepath.Join(dir, "isvkit.keys"))
+			require.NoError(t, err)
+			return p
+		}
+	}
+	require.Fail(t, "isv-sandbox serve did not get ready", p.out)
+	return nil
+}
+
+// kill is SIGKILL.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+// command runs a command against the process and gives its exit code and output.
+func (p *process) command(args ...string) (int, string, string) {
+	var stdout, stderr bytes.Buffer
+	code := run(context.Background(), append(args, "--keys", filepath.Join(p.dir, "isvkit.keys")), &stdout, &stderr, func(string) string { return "" })
+	return code, stdout.String(), stderr.String()
+}
+
+func (p *process) ok(args ...string) string {
+	p.t.Helper()
+	code, stdout, stderr := p.command(args...)
+	require.Equal(p.t, 0, code, stderr)
+	return stdout
+}
+
+// provider is an ISV that answers the n-th newInstance as a test says and everything else rightly.
+func provider(t *testing.T, newInstance func(n int64, w http.ResponseWriter, lineID string)) *httptest.Server {
+	t.Helper()
+	var n atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var call struct{ Activity, OrderLineID, InstanceID string }
+		_ = json.NewDecoder(r.Body).Decode(&call)
+		w.Header().Set("Content-Type", "application/json")
+		switch call.Activity {
+		case "newInstance":
+			newInstance(n.Add(1), w, call.OrderLineID)
+		case "queryInstance":
+			_, _ = fmt.Fprintf(w, `{"resultCode":"000000","resultMsg":"ok","info":[{"instanceId":%q,"appInfo":{"frontEndUrl":"https://a.example.com"}}]}`, call.InstanceID)
+		default:
+			_, _ = io.WriteString(w, `{"resultCode":"000000","resultMsg":"ok"}`)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func created(w http.ResponseWriter, lineID string) {
+	_, _ = fmt.Fprintf(w, `{"resultCode":"000000","resultMsg":"ok","instanceId":"i-%s"}`, lineID)
+}
+
+// TestServe_KilledInTheMiddleOfARetryGoesOn kills the process while an attempt is under way, in the middle of a retry, and
+// starts it again on the same file.
+func TestServe_KilledInTheMiddleOfARetryGoesOn(t *testing.T) {
+	t.Parallel()
+	reached, release := make(chan struct{}), make(chan struct{})
+	isv := provider(t, func(n int64, w http.ResponseWriter, lineID string) {
+		switch n {
+		case 1:
+			_, _ = io.WriteString(w, `{"resultCode":"000005","resultMsg":"not now"}`)
+		case 2: // the retry, which never gets an answer
+			close(reached)
+			<-release
+		default:
+			created(w, lineID)
+		}
+	})
+	defer close(release)
+	dir := t.TempDir()
+	p := serveProcess(t, dir, "--provider", isv.URL)
+	line := regexp.MustCompile(`line (\S+)`).FindStringSubmatch(p.ok("buy", "--sku", "demo-period", "--wait", "0"))[1]
+	go func() { _, _, _ = p.command("clock", "advance", "61m") }()
+	select {
+	case <-reached:
+	case <-time.After(30 * time.Second):
+		require.Fail(t, "the retry never came")
+	}
+	p.kill()
+
+	again := serveProcess(t, dir)
+	require.Equal(t, p.keys[envBaseKey], again.keys[envBaseKey], "the keys stay")
+	require.Contains(t, again.out, isv.URL, "the production address stays")
+	var i sandboxapi.Instance
+	client, err := newClient(again.keys[envControlURL], again.keys[envControlToken], io.Discard, false)
+	require.NoError(t, err)
+	i, err = client.await(t.Context(), line, sandboxapi.InstanceReady, 30*time.Second)
+	require.NoError(t, err)
+	require.Equal(t, "i-"+line, i.InstanceID)
+
+	journal := again.ok("journal", line)
+	require.Contains(t, journal, "newInstance, attempt 1: refused, result code 000005")
+	require.Contains(t, journal, "newInstance, attempt 2: interrupted")
+	require.Contains(t, journal, "newInstance, attempt 3: succeeded")
+}
+
+func TestCommands_TellAStory(t *testing.T) {
+	t.Parallel()
+	isv := provider(t, func(_ int64, w http.ResponseWriter, lineID string) { created(w, lineID) })
+	p := serveProcess(t, t.TempDir(), "--database", ":memory:", "--quiet")
+	require.Regexp(t, `open API +http://127\.0\.0\.1:\d+`, p.out)
+	require.Contains(t, p.out, "isvkit.keys (in a shell: . ./isvkit.keys)")
+
+	code, _, stderr := p.command("buy", "--sku", "demo-period")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "does not know the ISV's production address yet")
+	require.Contains(t, p.ok("provider", isv.URL+"/saasproduce"), "your ISV is called at "+isv.URL)
+	require.Contains(t, p.ok("products"), "demo-on-demand")
+
+	out := p.ok("buy", "--sku", "demo-period", "--period", "1m", "--quantity", "3", "--param", "ip=10.0.0.1")
+	require.Regexp(t, `instance i-\S+ is ready, expires .*, open it at https://a.example.com`, out)
+	line := regexp.MustCompile(`line (\S+)`).FindStringSubmatch(out)[1]
+	require.Contains(t, p.ok("renew", line, "--period", "1y"), "is ready")
+	require.Contains(t, p.ok("upgrade", line, "--sku", "demo-period-pro"), "is ready")
+	require.Contains(t, p.ok("freeze", line), "is frozen")
+	require.Contains(t, p.ok("unfreeze", line), "is ready")
+	require.Regexp(t, `the clock shows \d{4}-`, p.ok("clock", "advance", "1d"))
+	require.Contains(t, p.ok("release", line), "is released")
+	require.Contains(t, p.ok("instances"), "demo-period-pro")
+	require.Contains(t, p.ok("orders"), "UNSUBSCRIBE")
+	require.Contains(t, p.ok("calls", line), "releaseInstance")
+	require.Contains(t, p.ok("journal", line), "attempt 1: succeeded")
+	require.Contains(t, p.ok("status"), "0 under way, 0 waiting")
+	require.Equal(t, "none\n", p.ok("usage"))
+
+	var placed sandboxapi.OrderPlaced
+	require.NoError(t, json.Unmarshal([]byte(p.ok("buy", "--sku", "demo-one-time", "--wait", "0", "--json")), &placed))
+	require.Equal(t, "ONE_TIME", placed.Instance.ChargingMode)
+	var bought sandboxapi.Instance
+	require.NoError(t, json.Unmarshal([]byte(p.ok("buy", "--json", "--sku", "demo-one-time")), &bought))
+	require.Equal(t, sandboxapi.InstanceReady, bought.Status)
+
+	code, _, stderr = p.command("restart", "1")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "only a call that is waiting can be restarted")
+
+	info, err := os.Stat(filepath.Join(p.dir, "isvkit.keys"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "keys are for their owner alone")
+}
+
+func TestRun_Misuse(t *testing.T) {
+	t.Parallel()
+	none := func(string) string { return "" }
+	for _, tc := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{nil, 2, "no command given"},
+		{[]string{"sell"}, 2, `no command "sell"`},
+		{[]string{"serve", "now"}, 2, `takes no argument "now"`},
+		{[]string{"serve", "--listne", "x"}, 2, "not defined: -listne"},
+		{[]string{"renew"}, 2, "usage: isv-sandbox renew LINE"},
+		{[]string{"clock", "rewind", "1d", "--keys", "testdata/keys"}, 2, "usage: isv-sandbox clock advance"},
+		{[]string{"restart", "x", "--keys", "testdata/keys"}, 2, `"x" is no number`},
+		{[]string{"buy", "--keys", "testdata/keys"}, 2, "--sku is missing"},
+		{[]string{"status", "--keys", "testdata/none"}, 1, "hint: start one with isv-sandbox serve"},
+		{[]string{"status", "--keys", "testdata/keys"}, 1, "does not answer at http://127.0.0.1:1"},
+		{[]string{"serve", "--provider", "localhost", "--database", ":memory:", "--keys", "testdata/keys"}, 1, "expected an http or https address"},
+		{[]string{"serve", "--listen", "127.0.0.1:x", "--database", ":memory:", "--keys", "testdata/keys"}, 1, "hint: is another sandbox running?"},
+		{[]string{"serve", "--database", "testdata/no/such/folder.db", "--keys", "testdata/keys"}, 1, "open database testdata/no/such/folder.db"},
+		{[]string{"serve", "--keys", "main_test.go"}, 1, "expected export NAME='value'"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), tc.args, &stdout, &stderr, none)
+		require.Equal(t, tc.code, code, "%v: %s", tc.args, stderr.String())
+		require.Contains(t, stderr.String(), tc.want)
+		require.Contains(t, stderr.String(), "isv-sandbox: error: ")
+		require.Empty(t, stdout.String())
+	}
+	for _, args := range [][]string{{"help"}, {"--version"}, {"buy", "-h"}, {"serve", "--help"}} {
+		var out bytes.Buffer
+		require.Equal(t, 0, run(t.Context(), args, &out, &out, none), args)
+		require.NotEmpty(t, out.String())
+	}
+	// Every command is in the help.
+	for _, c := range commands {
+		require.Contains(t, usage, c.name)
+	}
+}
+
+func TestKeyFile_SurvivesOddKeys(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "odd.keys")
+	keys, err := loadKeys(name, func(key string) string {
+		return map[string]string{envBaseKey: `it's $HOME "quoted" \n`, envAK: "中文"}[key]
+	})
+	require.NoError(t, err)
+	require.NotEmpty(t, keys.SK)
+	require.NoError(t, os.WriteFile(name, nil, 0o644)) //nolint:gosec // to see it tightened
+	require.NoError(t, writeKeyFile(name, keys, "http://m", "http://c"))
+	again, err := loadKeys(name, func(string) string { return "" })
+	require.NoError(t, err)
+	require.Equal(t, keys, again)
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("skipped: needs sh (any Unix has it)")
+	}
+	out, err := exec.CommandContext(t.Context(), shell, "-c", `. "$0" && printf %s "$ISVKIT_BASE_KEY"`, name).Output()
+	require.NoError(t, err)
+	require.Equal(t, keys.BaseKey, string(out))
+	entries, err := os.ReadDir(filepath.Dir(name))
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "no temporary file stays")
+	require.False(t, strings.Contains(fmt.Sprintf("%v %+v %#v", keys, keys, keys), keys.SK))
+}
