@@ -77,7 +77,6 @@ func (t *tour) all(ctx context.Context) {
 	order := c.Order(ctx, marketplaceapi.OrderNew, 1)
 	if a := send("newInstance", newInstance(order, 0), right); a.InstanceID != "" {
 		c.env.markOpened(order.OrderID)
-		_ = c.env.Market.RegisterInstance(ctx, order.OrderLine[0].OrderLineID, a.InstanceID)
 		send("queryInstance", queryInstance(a.InstanceID), right)
 	}
 	i := c.Open(ctx)

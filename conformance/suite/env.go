@@ -166,7 +166,7 @@ func (e *Env) AwaitUsage(ctx context.Context) {
 func newOrder(mode string, kind marketplaceapi.OrderType, n int) marketplaceapi.OrderInfo {
 	now := time.Now().UTC()
 	beijing := now.Add(8 * time.Hour)
-	id := "CS" + beijing.Format("0601021504") + randomText(6)
+	id := "CS" + beijing.Format("0601021504") + randomText(12) // longer than real ones, so that runs on one ISV never meet
 	order := marketplaceapi.OrderInfo{
 		OrderID:    id,
 		OrderType:  kind,
