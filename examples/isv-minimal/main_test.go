@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,7 +23,7 @@ import (
 
 const key = "demo-access-key-0001"
 
-// market knows the orders CS-PERIOD, CS-DEMAND and CS-CHANGE, and answers pushes as told.
+// market knows the orders CS-PERIOD and CS-DEMAND, and answers pushes as told.
 type market struct {
 	pushes []marketplaceapi.UsageRecord
 	answer func(records []marketplaceapi.UsageRecord) (status int, body string)
@@ -41,24 +40,22 @@ func (m *market) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := r.URL.Query().Get("orderId")
-	mode, seats := map[string]string{"CS-PERIOD": "PERIOD", "CS-DEMAND": "ON_DEMAND", "CS-CHANGE": "PERIOD"}[id], 50
+	mode := map[string]string{"CS-PERIOD": "PERIOD", "CS-DEMAND": "ON_DEMAND"}[id]
 	if mode == "" {
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = io.WriteString(w, `{"resultCode":"MKT.0150","resultMsg":"Illegal operation."}`)
 		return
 	}
-	if id == "CS-CHANGE" {
-		seats = 80
-	}
 	_, _ = fmt.Fprintf(w, `{"resultCode":"MKT.0000","resultMsg":"Success","orderInfo":{"orderId":%q,"orderType":"NEW","createTime":"20241121090846",`+
-		`"orderLine":[{"orderLineId":"%s-000001","chargingMode":%q,"expireTime":"20251121155959","productInfo":[{"productId":"OFFI1","linearValue":%d}]}]}}`,
-		id, id, mode, seats)
+		`"orderLine":[{"orderLineId":"%s-000001","chargingMode":%q,"expireTime":"20251121155959","productInfo":[{"productId":"OFFI1","linearValue":50}]}]}}`,
+		id, id, mode)
 }
 
 type shop struct {
 	t      *testing.T
 	market *market
 	app    *crm
+	client *marketplace.Client
 	url    string
 }
 
@@ -71,7 +68,7 @@ func open(t *testing.T) *shop {
 		URL: server.URL, Credentials: signature.Credentials{AK: "ak", SK: "sk"}, BaseKey: key, RetryMax: -1, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
-	s.app = &crm{market: client, instances: make(map[string]*instance)}
+	s.app, s.client = &crm{instances: map[string]*instance{}}, client
 	h, err := provider.NewHandler(s.app, provider.Config{BaseKeys: []string{key}, Market: client, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	isv := httptest.NewServer(h)
@@ -114,21 +111,18 @@ func TestLifecycle(t *testing.T) {
 		refresh  = `{"activity":"refreshInstance","expireTime":"20261121155959","instanceId":%q,"orderId":"CS2","orderLineId":"CS2-000001","scene":"RENEWAL"}`
 		freeze   = `{"activity":"updateInstanceStatus","instanceId":%q,"status":"FREEZE"}`
 		unfreeze = `{"activity":"updateInstanceStatus","instanceId":%q,"status":"UNFREEZE"}`
-		upgrade  = `{"activity":"upgradeInstance","instanceId":%q,"orderId":"CS-CHANGE","orderLineId":"CS-CHANGE-000001"}`
 		release  = `{"activity":"releaseInstance","instanceId":%q}`
 	)
-	for _, call := range []string{query, refresh, refresh, freeze, freeze, query, unfreeze, unfreeze, upgrade, upgrade} {
+	for _, call := range []string{query, refresh, refresh, freeze, freeze, query, unfreeze, unfreeze} {
 		assert.Equal(t, "000000", code(call, id), call)
 	}
 	assert.Equal(t, time.Date(2026, 11, 21, 15, 59, 59, 0, time.UTC), s.app.instances[id].expires)
-	assert.Equal(t, 80, s.app.instances[id].seats)
-	for _, call := range []string{query, refresh, freeze, upgrade} {
+	for _, call := range []string{query, refresh, freeze} {
 		assert.Equal(t, "000003", code(call, "i-unknown"), call)
 	}
 	info := s.call(fmt.Sprintf(query, id+",i-unknown")).Info
 	require.Len(t, info, 1)
 	assert.NotEmpty(t, info[0].AppInfo.FrontEndURL)
-	assert.Empty(t, info[0].UsageInfo, "nothing is metered")
 
 	for _, call := range []string{release, release} {
 		assert.Equal(t, "000000", code(call, id))
@@ -142,45 +136,31 @@ func TestUsage(t *testing.T) {
 	s := open(t)
 	id := s.buy("CS-DEMAND")
 	s.buy("CS-PERIOD")
-	assert.Empty(t, s.app.meter(time.Now().Add(time.Hour)), "not seen open by the marketplace yet")
+	assert.Empty(t, s.app.usage(time.Hour, time.Now()), "the first hour is not over")
 	query := fmt.Sprintf(`{"activity":"queryInstance","instanceId":%q}`, id)
-	info := s.call(query).Info
-	require.Len(t, info, 1)
-	require.Len(t, info[0].UsageInfo, 1)
-	assert.Equal(t, json.Number("0"), info[0].UsageInfo[0].UsageValue)
+	assert.Equal(t, json.Number("0"), s.call(query).Info[0].UsageInfo[0].UsageValue)
 
-	start := time.Now().UTC().Truncate(time.Second).Add(-time.Hour)
-	s.app.instances[id].metered = start // an hour ago
+	begin := time.Now().UTC().Truncate(time.Second).Add(-90 * time.Minute)
+	s.app.instances[id].metered = begin
 	s.market.answer = func([]marketplaceapi.UsageRecord) (int, string) { return 503, `` }
-	s.app.pushUsage(t.Context())
+	s.app.pushOnce(t.Context(), s.client, time.Hour)
 	s.market.answer = func(r []marketplaceapi.UsageRecord) (int, string) {
 		return 200, fmt.Sprintf(`{"error_code":"94060999","data":{"abnormal_usage_data":[{"metering_sn":%q,"error_code":"005"}]}}`, r[0].MeteringSn)
 	}
-	s.app.pushUsage(t.Context())
+	s.app.pushOnce(t.Context(), s.client, time.Hour)
 	require.Len(t, s.market.pushes, 2)
+	for i := range s.market.pushes {
+		s.market.pushes[i].RecordTime = ""
+	}
 	assert.Equal(t, s.market.pushes[0], s.market.pushes[1], "what was not answered is pushed again as it was")
-	assert.Equal(t, marketplace.FormatTime(start), s.market.pushes[0].BeginTime)
-	used := s.call(query).Info[0].UsageInfo[0].UsageValue
-	assert.Equal(t, s.market.pushes[0].UsageValue, used.String())
+	assert.Equal(t, marketplace.FormatTime(begin), s.market.pushes[0].BeginTime)
+	assert.Equal(t, json.Number("3600"), s.call(query).Info[0].UsageInfo[0].UsageValue)
+	s.app.pushOnce(t.Context(), s.client, time.Hour)
+	require.Len(t, s.market.pushes, 2, "only half an hour is left")
 
+	s.app.instances[id].metered = begin
 	s.call(fmt.Sprintf(`{"activity":"updateInstanceStatus","instanceId":%q,"status":"FREEZE"}`, id))
-	assert.Empty(t, s.app.meter(time.Now().Add(time.Hour).UTC()), "frozen instances are not metered")
-}
-
-func TestRun_SaysWhatIsMissing(t *testing.T) {
-	for _, name := range []string{"ISVKIT_BASE_KEY", "ISVKIT_AK", "ISVKIT_SK", "ISVKIT_MARKET_URL"} {
-		t.Setenv(name, "")
-	}
-	require.ErrorContains(t, run(t.Context()), "ISVKIT_BASE_KEY is not set")
-	for _, name := range []string{"ISVKIT_BASE_KEY", "ISVKIT_AK", "ISVKIT_SK"} {
-		t.Setenv(name, "x")
-	}
-	t.Setenv("ISVKIT_MARKET_URL", "http://127.0.0.1:1")
-	t.Setenv("ISV_USAGE_EVERY", "often")
-	require.ErrorContains(t, run(t.Context()), "ISV_USAGE_EVERY")
-	t.Setenv("ISV_USAGE_EVERY", "15m")
-	t.Setenv("ISV_LISTEN", "127.0.0.1:0")
-	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	require.NoError(t, run(ctx), "it shuts down when told to")
+	assert.Empty(t, s.app.usage(time.Hour, time.Now().Add(24*time.Hour)), "frozen instances are not metered")
+	s.call(fmt.Sprintf(`{"activity":"updateInstanceStatus","instanceId":%q,"status":"UNFREEZE"}`, id))
+	assert.Empty(t, s.app.usage(time.Hour, time.Now()), "nor is the time they were frozen")
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log"
+	"os"
 	"strconv"
 	"time"
 
@@ -10,65 +12,50 @@ import (
 	"github.com/isvkit/isvkit/sdk/marketplace"
 )
 
-// pushUsage meters every on-demand instance, one unit for each second that it was open, and tells the marketplace.
-func (c *crm) pushUsage(ctx context.Context) {
-	records := c.meter(time.Now().UTC().Truncate(time.Second))
-	for len(records) > 0 {
-		batch := records[:min(len(records), marketplace.MaxRecords)]
-		records = records[len(batch):]
-		result, err := c.market.PushUsage(ctx, batch)
-		if err != nil {
-			log.Printf("isv-minimal: usage is pushed again next time: %v", err)
-			continue
-		}
-		failed := make(map[string]bool)
-		for _, r := range result.Rejected {
-			log.Printf("isv-minimal: usage record %s: %s %s", r.Record.MeteringSn, r.Code, r.Message)
-			failed[r.Record.MeteringSn] = !r.Repeat() // a repeat is one that was taken earlier
-		}
-		c.settle(batch, failed)
+// pushUsage pushes what on-demand instances used, in pieces of an hour, or of ISV_USAGE_EVERY.
+func (c *crm) pushUsage(market *marketplace.Client) {
+	every, err := time.ParseDuration(cmp.Or(os.Getenv("ISV_USAGE_EVERY"), "1h"))
+	if err != nil || every < time.Second {
+		log.Fatal("ISV_USAGE_EVERY: expected a time of at least 1s, such as 15m")
+	}
+	every = every.Truncate(time.Second)
+	for range time.Tick(every) {
+		c.pushOnce(context.Background(), market, every)
 	}
 }
 
-// meter returns one record per instance: the one that is not taken yet, or else a new one up to now. A record never changes
-// once it is made, so that it can be pushed again safely: its metering_sn stands for exactly this time and this value.
-func (c *crm) meter(now time.Time) (records []marketplaceapi.UsageRecord) {
+func (c *crm) pushOnce(ctx context.Context, market *marketplace.Client, every time.Duration) {
+	records := c.usage(every, time.Now())
+	if len(records) == 0 {
+		return
+	}
+	result, err := market.PushUsage(ctx, records)
+	if err != nil {
+		log.Printf("usage will be pushed again: %v", err)
+		return
+	}
+	for _, r := range result.Rejected {
+		log.Printf("usage record %s: %s %s", r.Record.MeteringSn, r.Code, r.Message)
+	}
+	for _, r := range records {
+		_ = c.with(r.InstanceID, func(i *instance) { i.metered, i.used = i.metered.Add(every), i.used+int(every.Seconds()) })
+	}
+}
+
+// usage is what each on-demand instance used in the next piece of time. Asked again before the marketplace took it, it gives the
+// same records with the same metering_sn, so a push whose answer was lost is never billed twice.
+func (c *crm) usage(every time.Duration, now time.Time) (records []marketplaceapi.UsageRecord) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for id, inst := range c.instances {
-		if inst.charging != marketplaceapi.ChargingOnDemand || inst.metered.IsZero() {
+	for id, i := range c.instances {
+		end := i.metered.Add(every)
+		if i.line.ChargingMode != marketplaceapi.ChargingOnDemand || i.frozen || end.After(now) || len(records) == marketplace.MaxRecords {
 			continue
 		}
-		if inst.pending == nil {
-			if inst.frozen || !now.After(inst.metered) {
-				continue
-			}
-			inst.pending = &marketplaceapi.UsageRecord{
-				InstanceID: id,
-				BeginTime:  marketplace.FormatTime(inst.metered),
-				EndTime:    marketplace.FormatTime(now),
-				RecordTime: marketplace.FormatTime(now),
-				UsageValue: strconv.Itoa(int(now.Sub(inst.metered).Seconds())),
-				MeteringSn: id + "-" + marketplace.FormatTime(inst.metered),
-			}
-			inst.metered = now
-		}
-		records = append(records, *inst.pending)
+		records = append(records, marketplaceapi.UsageRecord{
+			InstanceID: id, MeteringSn: id + marketplace.FormatTime(i.metered), UsageValue: strconv.Itoa(int(every.Seconds())),
+			BeginTime: marketplace.FormatTime(i.metered), EndTime: marketplace.FormatTime(end), RecordTime: marketplace.FormatTime(now),
+		})
 	}
 	return records
-}
-
-// settle notes what was taken.
-func (c *crm) settle(batch []marketplaceapi.UsageRecord, failed map[string]bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range batch {
-		inst := c.instances[r.InstanceID]
-		if inst == nil || inst.pending == nil || failed[r.MeteringSn] {
-			continue // released meanwhile, or to be pushed again
-		}
-		value, _ := strconv.Atoi(r.UsageValue)
-		inst.used += value
-		inst.pending = nil
-	}
 }
