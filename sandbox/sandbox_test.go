@@ -317,6 +317,7 @@ func TestSandbox_CreationIsRetriedHourlyForThreeHours(t *testing.T) {
 	require.Equal(t, "000005", call.ResultCode)
 	attempt := m.attempts(line)[0]
 	require.Equal(t, 4, attempt.Number)
+	require.Regexp(t, `\?nonce=\w+&signature=[0-9A-F]{64}&timestamp=\d{13}$`, attempt.URL)
 	require.Equal(t, sandboxapi.AttemptRefused, attempt.Outcome)
 	require.NotContains(t, fmt.Sprint(attempt), testKeys.BaseKey)
 }

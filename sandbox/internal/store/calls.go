@@ -178,8 +178,8 @@ func (tx *Tx) FinishAttempt(a Attempt) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.tx.ExecContext(tx.ctx, "UPDATE attempts SET status = ?, content_type = ?, response_body = ?, duration_us = ?, outcome = ?, detail = ?, violations = ? WHERE attempt_id = ?",
-		a.Status, a.ContentType, a.ResponseBody, a.Duration.Microseconds(), a.Outcome, a.Detail, string(violations), a.ID)
+	_, err = tx.tx.ExecContext(tx.ctx, "UPDATE attempts SET url = ?, status = ?, content_type = ?, response_body = ?, duration_us = ?, outcome = ?, detail = ?, violations = ? WHERE attempt_id = ?",
+		a.URL, a.Status, a.ContentType, a.ResponseBody, a.Duration.Microseconds(), a.Outcome, a.Detail, string(violations), a.ID)
 	return err
 }
 
