@@ -130,7 +130,7 @@ func (s *story) program(ctx context.Context, name string, args ...string) *exec.
 	if runtime.GOOS == "windows" {
 		name += ".exe"
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(s.dir, name), args...) //nolint:gosec // our own programs
+	cmd := exec.CommandContext(ctx, filepath.Join(s.dir, name), args...)
 	cmd.Dir, cmd.Env = s.dir, s.env
 	return cmd
 }

@@ -99,30 +99,31 @@ func (d *Document) At(pointer string) (*Schema, error) {
 
 // Call gives the schema of a call's body, by the name of the webhook.
 func (d *Document) Call(name string) (*Schema, error) {
-	return d.resolved("/webhooks/"+name+"/post/requestBody", "/content/application~1json/schema")
+	return d.resolved("/webhooks/" + name + "/post/requestBody")
 }
 
 // Answer gives the schema of a call's answer, by the name of the webhook.
 func (d *Document) Answer(name string) (*Schema, error) {
-	return d.resolved("/webhooks/"+name+"/post/responses/200", "/content/application~1json/schema")
+	return d.resolved("/webhooks/" + name + "/post/responses/200")
 }
 
 // Request gives the schema of an operation's request body.
 func (d *Document) Request(method, path string) (*Schema, error) {
-	return d.resolved(operation(method, path)+"/requestBody", "/content/application~1json/schema")
+	return d.resolved(operation(method, path) + "/requestBody")
 }
 
 // Response gives the schema of an operation's answer with this HTTP status.
 func (d *Document) Response(method, path string, status int) (*Schema, error) {
-	return d.resolved(fmt.Sprintf("%s/responses/%d", operation(method, path), status), "/content/application~1json/schema")
+	return d.resolved(fmt.Sprintf("%s/responses/%d", operation(method, path), status))
 }
 
 func operation(method, path string) string {
 	return "/paths/" + strings.ReplaceAll(strings.ReplaceAll(path, "~", "~0"), "/", "~1") + "/" + strings.ToLower(method)
 }
 
-// resolved follows a reference at pointer (JSON Schema knows no references to responses) and appends the rest.
-func (d *Document) resolved(pointer, rest string) (*Schema, error) {
+// resolved gives the JSON schema of the body or response at pointer, following a reference there: JSON Schema itself knows none
+// to responses.
+func (d *Document) resolved(pointer string) (*Schema, error) {
 	var node any = d.root
 	for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
 		object, _ := node.(map[string]any)
@@ -135,7 +136,7 @@ func (d *Document) resolved(pointer, rest string) (*Schema, error) {
 			pointer = strings.TrimPrefix(ref, "#")
 		}
 	}
-	return d.At(pointer + rest)
+	return d.At(pointer + "/content/application~1json/schema")
 }
 
 var printer = message.NewPrinter(language.English)

@@ -25,7 +25,7 @@ func pretend(w http.ResponseWriter, r *http.Request) {
 }
 
 func ExampleClient() {
-	var market *httptest.Server = httptest.NewServer(http.HandlerFunc(pretend))
+	market := httptest.NewServer(http.HandlerFunc(pretend))
 	defer market.Close()
 	ctx := context.Background()
 

@@ -138,7 +138,7 @@ func (c *Client) backoff(least, most time.Duration, number int, resp *http.Respo
 	if number < 32 && least<<number > 0 && least<<number < most {
 		wait = least << number
 	}
-	wait = wait/2 + rand.N(wait/2+1) // jitter, so that many ISVs do not come back at once
+	wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // no secret: jitter, so that many ISVs do not come back at once
 	wait = max(wait, least)
 	if resp != nil {
 		if after, ok := retryAfter(resp.Header.Get("Retry-After"), resp.Header.Get("Date")); ok {

@@ -52,16 +52,26 @@ func TestPushUsage_Results(t *testing.T) {
 	}{
 		{"all taken", `{"error_code":"MKT.0000","error_msg":"Success"}`, 3, nil},
 		{"older prefix", `{"error_code":"CBC.0000"}`, 3, nil},
-		{"by metering_sn", bad(`{"metering_sn":"sn-0002","instance_id":"i-1","error_code":"005","error_msg":"used before"}`), 2,
-			[]marketplace.Rejected{{Index: 1, Record: records[1], Code: marketplaceapi.RecordMeteringSNDuplicate, Message: "used before"}}},
-		{"by instance and time", bad(`{"instance_id":"i-3","begin_time":"20220809T080000Z","end_time":"20220809T090000Z","error_code":"012"}`), 2,
-			[]marketplace.Rejected{{Index: 2, Record: records[2], Code: marketplaceapi.RecordNotOnDemand}}},
-		{"which one is not said", bad(`{"error_code":"001"},{"metering_sn":"other","error_code":"001"}`), 1,
-			[]marketplace.Rejected{{Index: -1, Code: marketplaceapi.RecordInstanceNotFound}, {Index: -1, Code: marketplaceapi.RecordInstanceNotFound}}},
-		{"one record, two reasons", bad(`{"metering_sn":"sn-0001","error_code":"001"},{"metering_sn":"sn-0001","error_code":"002"}`), 2,
-			[]marketplace.Rejected{{Index: 0, Record: records[0], Code: "001"}, {Index: 0, Record: records[0], Code: "002"}}},
-		{"listed beside a success", `{"error_code":"MKT.0000","data":{"abnormal_usage_data":[{"metering_sn":"sn-0001","error_code":"008"}]}}`, 2,
-			[]marketplace.Rejected{{Index: 0, Record: records[0], Code: "008"}}},
+		{
+			"by metering_sn", bad(`{"metering_sn":"sn-0002","instance_id":"i-1","error_code":"005","error_msg":"used before"}`), 2,
+			[]marketplace.Rejected{{Index: 1, Record: records[1], Code: marketplaceapi.RecordMeteringSNDuplicate, Message: "used before"}},
+		},
+		{
+			"by instance and time", bad(`{"instance_id":"i-3","begin_time":"20220809T080000Z","end_time":"20220809T090000Z","error_code":"012"}`), 2,
+			[]marketplace.Rejected{{Index: 2, Record: records[2], Code: marketplaceapi.RecordNotOnDemand}},
+		},
+		{
+			"which one is not said", bad(`{"error_code":"001"},{"metering_sn":"other","error_code":"001"}`), 1,
+			[]marketplace.Rejected{{Index: -1, Code: marketplaceapi.RecordInstanceNotFound}, {Index: -1, Code: marketplaceapi.RecordInstanceNotFound}},
+		},
+		{
+			"one record, two reasons", bad(`{"metering_sn":"sn-0001","error_code":"001"},{"metering_sn":"sn-0001","error_code":"002"}`), 2,
+			[]marketplace.Rejected{{Index: 0, Record: records[0], Code: "001"}, {Index: 0, Record: records[0], Code: "002"}},
+		},
+		{
+			"listed beside a success", `{"error_code":"MKT.0000","data":{"abnormal_usage_data":[{"metering_sn":"sn-0001","error_code":"008"}]}}`, 2,
+			[]marketplace.Rejected{{Index: 0, Record: records[0], Code: "008"}},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

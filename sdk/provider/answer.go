@@ -64,8 +64,11 @@ func checkInfo(info *InstanceInfo) string {
 			name, value string
 			most        int
 		}{
-			{"frontEndUrl", app.FrontEndURL, 512}, {"adminUrl", app.AdminURL, 512}, {"userName", app.UserName, 128},
-			{"password", app.Password, 128}, {"memo", app.Memo, 1024},
+			{"frontEndUrl", app.FrontEndURL, 512},
+			{"adminUrl", app.AdminURL, 512},
+			{"userName", app.UserName, 128},
+			{"password", app.Password, 128},
+			{"memo", app.Memo, 1024},
 		} {
 			if problem := tooLong(f.value, f.most); problem != "" {
 				return "appInfo." + f.name + problem

@@ -400,7 +400,7 @@ func TestHandler_ErrorsBecomeResultCodes(t *testing.T) {
 	ans = s.call(releaseBody)
 	assert.Equal(t, strings.Repeat("席", 255), ans.ResultMsg)
 	assert.True(t, errors.Is(next, provider.ErrInvalidParameter))
-	assert.False(t, errors.Is(provider.ErrInvalidParameter, next))
+	assert.False(t, errors.Is(provider.ErrInvalidParameter, next)) //nolint:staticcheck // the other way round, on purpose
 
 	for _, code := range []providerapi.ResultCode{"000000", "000001", "000999", "", "nonsense"} {
 		next = &provider.Error{Code: code, Message: "x"}

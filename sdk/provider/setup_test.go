@@ -118,14 +118,21 @@ func (u untouched) NewInstance(context.Context, provider.NewInstance) (provider.
 func (u untouched) QueryInstance(context.Context, provider.QueryInstance) ([]provider.InstanceInfo, error) {
 	return nil, u.fail()
 }
+
 func (u untouched) RefreshInstance(context.Context, provider.RefreshInstance) error { return u.fail() }
+
 func (u untouched) UpdateInstanceStatus(context.Context, provider.UpdateInstanceStatus) error {
 	return u.fail()
 }
+
 func (u untouched) ReleaseInstance(context.Context, provider.ReleaseInstance) error { return u.fail() }
+
 func (u untouched) UpgradeInstance(context.Context, provider.UpgradeInstance) error { return u.fail() }
-func (u untouched) CheckChange(context.Context, provider.ChangeCheck) error         { return u.fail() }
-func (u untouched) OrderNotify(context.Context, provider.OrderNotify) error         { return u.fail() }
+
+func (u untouched) CheckChange(context.Context, provider.ChangeCheck) error { return u.fail() }
+
+func (u untouched) OrderNotify(context.Context, provider.OrderNotify) error { return u.fail() }
+
 func (u untouched) Load(context.Context, provider.OrderLineKey) (provider.Remembered, bool, error) {
 	return provider.Remembered{}, false, u.fail()
 }

@@ -57,8 +57,10 @@ func requireFault(t *testing.T, err error, kind signature.Kind, sentinel error, 
 	require.ErrorAs(t, err, &fault)
 	require.Equal(t, kind, fault.Kind, "kind of %v", err)
 	require.Equal(t, field, fault.Field, "field of %v", err)
-	sentinels := []error{signature.ErrMissing, signature.ErrMalformed, signature.ErrStale,
-		signature.ErrReplayed, signature.ErrMismatch, signature.ErrUnknownKey}
+	sentinels := []error{
+		signature.ErrMissing, signature.ErrMalformed, signature.ErrStale,
+		signature.ErrReplayed, signature.ErrMismatch, signature.ErrUnknownKey,
+	}
 	for _, s := range sentinels {
 		require.Equal(t, s == sentinel, errors.Is(err, s), "errors.Is(%v, %v)", err, s)
 	}

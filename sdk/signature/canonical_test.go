@@ -22,8 +22,10 @@ var canonicalBodies = []struct{ name, body, top, deep string }{
 	{"empty object", " { } ", `{}`, `{}`},
 	{"nulls dropped at the top", `{"b":null,"a":null,"c":0}`, `{"c":0}`, `{"c":0}`},
 	{"empty strings kept", `{"b":"","a":[]}`, `{"a":[],"b":""}`, `{"a":[],"b":""}`},
-	{"nested order and nulls kept", `{"b":{"z":1, "a":null},"a":[ {"y":1,"x":2} , null ]}`,
-		`{"a":[{"y":1,"x":2},null],"b":{"z":1,"a":null}}`, `{"a":[{"x":2,"y":1},null],"b":{"a":null,"z":1}}`},
+	{
+		"nested order and nulls kept", `{"b":{"z":1, "a":null},"a":[ {"y":1,"x":2} , null ]}`,
+		`{"a":[{"y":1,"x":2},null],"b":{"z":1,"a":null}}`, `{"a":[{"x":2,"y":1},null],"b":{"a":null,"z":1}}`,
+	},
 	{"numbers keep their digits", `{"c":1.50,"b":10000000000000000000001,"a":-0E+2}`, `{"a":-0E+2,"b":10000000000000000000001,"c":1.50}`, `{"a":-0E+2,"b":10000000000000000000001,"c":1.50}`},
 	{"true and false", `{"b":true,"a":false}`, `{"a":false,"b":true}`, `{"a":false,"b":true}`},
 	{"upper before lower case", `{"a":1,"B":2,"_":3}`, `{"B":2,"_":3,"a":1}`, `{"B":2,"_":3,"a":1}`},
@@ -125,8 +127,10 @@ func checkCanonical(body []byte) error {
 	return nil
 }
 
-var surrogate = regexp.MustCompile(`^\\u[dD][89a-fA-F]`)
-var surrogatePair = regexp.MustCompile(`^\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
+var (
+	surrogate     = regexp.MustCompile(`^\\u[dD][89a-fA-F]`)
+	surrogatePair = regexp.MustCompile(`^\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
+)
 
 // lonely reports whether an escaped surrogate stands alone, reading escapes from the left.
 func lonely(body string) bool {

@@ -284,7 +284,9 @@ func single(s *scheme, field string, values []string) (string, error) {
 	case 1:
 		return values[0], nil
 	default:
-		return "", &Error{Kind: KindMalformed, Scheme: s.name, Field: field,
-			Detail: fmt.Sprintf("expected it once, got it %d times", len(values))}
+		return "", &Error{
+			Kind: KindMalformed, Scheme: s.name, Field: field,
+			Detail: fmt.Sprintf("expected it once, got it %d times", len(values)),
+		}
 	}
 }

@@ -9,17 +9,17 @@ import (
 type Kind uint8
 
 const (
-	// KindMissing: a parameter, header or listed signed header is absent or empty.
+	// KindMissing means that a parameter, header or listed signed header is absent or empty.
 	KindMissing Kind = iota + 1
-	// KindMalformed: it is there, but it is not in the form the scheme asks for, or it came twice.
+	// KindMalformed means that it is there, but it is not in the form the scheme asks for, or it came twice.
 	KindMalformed
-	// KindStale: the timestamp is further from the verifier's clock than the leeway, in either direction.
+	// KindStale means that the timestamp is further from the verifier's clock than the leeway, in either direction.
 	KindStale
-	// KindReplayed: the signature is right, but its nonce was used before.
+	// KindReplayed means that the signature is right, but its nonce was used before.
 	KindReplayed
-	// KindMismatch: the signature, or the declared body hash, does not fit what was received.
+	// KindMismatch means that the signature, or the declared body hash, does not fit what was received.
 	KindMismatch
-	// KindUnknownKey: no secret is known for the access key (AK/SK only).
+	// KindUnknownKey means that no secret is known for the access key (AK/SK only).
 	KindUnknownKey
 )
 

@@ -74,8 +74,12 @@ func writeKeyFile(name string, keys sandbox.Keys, marketURL, controlURL string) 
 	var b strings.Builder
 	b.WriteString("# Keys and addresses of an isvkit sandbox. In a shell: . ./" + filepath.Base(name) + "\n")
 	for _, v := range [][2]string{
-		{envMarketURL, marketURL}, {envBaseKey, keys.BaseKey}, {envAK, keys.AK}, {envSK, keys.SK},
-		{envControlURL, controlURL}, {envControlToken, keys.ControlToken},
+		{envMarketURL, marketURL},
+		{envBaseKey, keys.BaseKey},
+		{envAK, keys.AK},
+		{envSK, keys.SK},
+		{envControlURL, controlURL},
+		{envControlToken, keys.ControlToken},
 	} {
 		b.WriteString("export " + v[0] + "=" + curl.Quote(v[1]) + "\n")
 	}

@@ -250,7 +250,7 @@ func TestKeyFile_SurvivesOddKeys(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.NotEmpty(t, keys.SK)
-	require.NoError(t, os.WriteFile(name, nil, 0o644)) //nolint:gosec // to see it tightened
+	require.NoError(t, os.WriteFile(name, nil, 0o644))
 	require.NoError(t, writeKeyFile(name, keys, "http://m", "http://c"))
 	again, err := loadKeys(name, func(string) string { return "" })
 	require.NoError(t, err)

@@ -37,13 +37,19 @@ type call struct {
 
 var calls = []call{
 	{name: "get", method: "GET", path: "/v1/path", headers: []pair{{"X-Stage", "RELEASE"}}},
-	{name: "order query", method: "GET", path: "/api/mkp-openapi-public/global/v1/order/query",
+	{
+		name: "order query", method: "GET", path: "/api/mkp-openapi-public/global/v1/order/query",
 		query:     []pair{{"orderId", "CS2207261447AUY4H"}, {"orderLineId", "CS2207261447AUY4H-000001"}},
-		wireQuery: "orderLineId=CS2207261447AUY4H-000001&orderId=CS2207261447AUY4H"},
-	{name: "unicode and blanks", method: "GET", path: "/v1/云 商店/a*b~c/", wirePath: "/v1/%E4%BA%91%20%E5%95%86%E5%BA%97/a*b~c/",
-		query: []pair{{"q", "a b/*"}, {"名", "值"}}, wireQuery: "q=a+b%2F*&%E5%90%8D=%E5%80%BC"},
-	{name: "post", method: "POST", path: "/rest/marketplace/v1/isv/usage-data", headers: []pair{{"X-Project-Id", " p-1 "}},
-		body: `{"usage_records":[{"instance_id":"inst-0001","usage_value":"99"}]}`},
+		wireQuery: "orderLineId=CS2207261447AUY4H-000001&orderId=CS2207261447AUY4H",
+	},
+	{
+		name: "unicode and blanks", method: "GET", path: "/v1/云 商店/a*b~c/", wirePath: "/v1/%E4%BA%91%20%E5%95%86%E5%BA%97/a*b~c/",
+		query: []pair{{"q", "a b/*"}, {"名", "值"}}, wireQuery: "q=a+b%2F*&%E5%90%8D=%E5%80%BC",
+	},
+	{
+		name: "post", method: "POST", path: "/rest/marketplace/v1/isv/usage-data", headers: []pair{{"X-Project-Id", " p-1 "}},
+		body: `{"usage_records":[{"instance_id":"inst-0001","usage_value":"99"}]}`,
+	},
 	{name: "query and body", method: "PUT", path: "/", query: []pair{{"k", "v"}}, wireQuery: "k=v", body: strings.Repeat("x", 5000)},
 }
 
@@ -123,13 +129,17 @@ func TestVendorRequestsAreAccepted(t *testing.T) {
 
 // benchCalls are the two calls an ISV makes all day.
 var benchCalls = []call{
-	{name: "usage push of 1 kB", method: "POST", path: "/rest/marketplace/v1/isv/usage-data",
+	{
+		name: "usage push of 1 kB", method: "POST", path: "/rest/marketplace/v1/isv/usage-data",
 		headers: []pair{{"Content-Type", "application/json"}, {"Accept", "application/json"}},
-		body:    `{"usage_records":[` + strings.Repeat(`{"instance_id":"inst-0001","usage_value":"99"},`, 21) + `{}]}`},
-	{name: "order query", method: "GET", path: "/api/mkp-openapi-public/global/v1/order/query",
+		body:    `{"usage_records":[` + strings.Repeat(`{"instance_id":"inst-0001","usage_value":"99"},`, 21) + `{}]}`,
+	},
+	{
+		name: "order query", method: "GET", path: "/api/mkp-openapi-public/global/v1/order/query",
 		headers:   []pair{{"Content-Type", "application/json"}, {"Accept", "application/json"}},
 		query:     []pair{{"orderId", "CS2207261447AUY4H"}, {"orderLineId", "CS2207261447AUY4H-000001"}},
-		wireQuery: "orderLineId=CS2207261447AUY4H-000001&orderId=CS2207261447AUY4H"},
+		wireQuery: "orderLineId=CS2207261447AUY4H-000001&orderId=CS2207261447AUY4H",
+	},
 }
 
 // BenchmarkVendorRatio signs the same request on both sides in turns and reports the median of ours/theirs as vendor-ratio.
