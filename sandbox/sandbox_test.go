@@ -529,6 +529,8 @@ func TestSandbox_GoesOnAfterAStop(t *testing.T) {
 	m.advance("61m")
 	before := m.Now()
 	require.Len(t, isv.got("newInstance"), 2)
+	_, err := sandbox.New(t.Context(), cfg)
+	require.ErrorContains(t, err, "another process is using it")
 	m.stop()
 
 	isv.says(func(call map[string]any, _ int) string { return right(call) })

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
@@ -27,8 +28,12 @@ const schemaVersion = 1
 // ErrNotFound is returned where a row that was asked for by its key does not exist.
 var ErrNotFound = errors.New("store: not found")
 
+// ErrInUse is returned by Open where another process has the file open. Two would deliver every call twice.
+var ErrInUse = errors.New("another process is using it")
+
 // Store is the database. Its methods may be called concurrently.
 type Store struct {
+	lock  *flock.Flock // nil for a database in memory
 	write *sql.DB // one connection: SQLite has one writer at a time
 	read  *sql.DB // the same handle for a database in memory, which has one connection only
 }
@@ -40,32 +45,54 @@ func Open(ctx context.Context, name string) (*Store, error) {
 		u := url.URL{Scheme: "file", Opaque: strings.NewReplacer("?", "%3f", "#", "%23").Replace(name)}
 		dsn = u.String() + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=foreign_keys(1)&_txlock=immediate"
 	}
-	write, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return nil, fmt.Errorf("open database %s: %w", name, err)
-	}
-	write.SetMaxOpenConns(1)
-	s := &Store{write: write, read: write}
-	if err := s.migrate(ctx); err != nil {
-		_ = write.Close()
-		return nil, fmt.Errorf("open database %s: %w", name, err)
-	}
-	if name != ":memory:" {
-		if s.read, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)"); err != nil {
-			_ = write.Close()
-			return nil, fmt.Errorf("open database %s: %w", name, err)
-		}
-		s.read.SetMaxOpenConns(4)
-		s.read.SetMaxIdleConns(4)
+	s := &Store{}
+	if err := s.open(ctx, name, dsn); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", name, err), s.Close())
 	}
 	return s, nil
 }
 
+func (s *Store) open(ctx context.Context, name, dsn string) (err error) {
+	if name != ":memory:" {
+		s.lock = flock.New(name + ".lock")
+		free, err := s.lock.TryLock()
+		if err != nil {
+			return err
+		}
+		if !free {
+			return ErrInUse
+		}
+	}
+	if s.write, err = sql.Open("sqlite", dsn); err != nil {
+		return err
+	}
+	s.write.SetMaxOpenConns(1)
+	s.read = s.write
+	if err := s.migrate(ctx); err != nil {
+		return err
+	}
+	if name == ":memory:" {
+		return nil
+	}
+	if s.read, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)"); err != nil {
+		s.read = s.write
+		return err
+	}
+	s.read.SetMaxOpenConns(4)
+	s.read.SetMaxIdleConns(4)
+	return nil
+}
+
 // Close closes the database.
-func (s *Store) Close() error {
-	err := s.write.Close()
-	if s.read != s.write {
-		err = errors.Join(s.read.Close(), err)
+func (s *Store) Close() (err error) {
+	if s.read != nil && s.read != s.write {
+		err = s.read.Close()
+	}
+	if s.write != nil {
+		err = errors.Join(err, s.write.Close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
 	}
 	return err
 }
