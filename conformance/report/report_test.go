@@ -52,8 +52,10 @@ func TestReport_WriteText(t *testing.T) {
 		Checks: []report.Check{
 			{ID: "signing/a", Requirement: "SIG-1", Level: requirements.Must, Status: suite.Pass},
 			{ID: "signing/replay-is-refused", Requirement: "SIG-7", Level: requirements.Should, Status: suite.Fail, Messages: []string{"queryInstance again: expected a refusal, got 000000"}},
-			{ID: "new-instance/repeat", Requirement: "NEW-3", Level: requirements.Must, Status: suite.Fail,
-				Messages: []string{"newInstance: expected i-1, got i-2", "newInstance: expected i-1, got i-3"}, Curl: "U='http://isv.example'; call '{}'"},
+			{
+				ID: "new-instance/repeat", Requirement: "NEW-3", Level: requirements.Must, Status: suite.Fail,
+				Messages: []string{"newInstance: expected i-1, got i-2", "newInstance: expected i-1, got i-3"}, Curl: "U='http://isv.example'; call '{}'",
+			},
 			{ID: "new-instance/other", Requirement: "NEW-3", Level: requirements.Must, Status: suite.Fail, Messages: []string{"one more"}},
 			{ID: "usage/a", Requirement: "USE-1", Level: requirements.Must, Status: suite.Skip, Messages: []string{"needs an instance"}},
 			{ID: "usage/b", Requirement: "USE-2", Level: requirements.Must, Status: suite.Skip, Messages: []string{"needs an instance"}},

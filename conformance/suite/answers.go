@@ -191,16 +191,21 @@ func answerChecks() []Check {
 			}
 			return ""
 		}),
-		{ID: "answers/come-in-time", Requirement: "ANS-8", Title: "Every call of the run was answered before the marketplace gives up", After: true,
+		{
+			ID: "answers/come-in-time", Requirement: "ANS-8", Title: "Every call of the run was answered before the marketplace gives up", After: true,
 			Run: func(_ context.Context, c *Case) {
 				c.within(c.env.AnswerLimit, func(a *Answer) bool { return a.Err != nil && a.Err.Error() == "timeout" })
-			}},
-		{ID: "answers/come-soon", Requirement: "ANS-9", Title: "Every call of the run was answered within a quarter of that time (5 seconds)", After: true,
+			},
+		},
+		{
+			ID: "answers/come-soon", Requirement: "ANS-9", Title: "Every call of the run was answered within a quarter of that time (5 seconds)", After: true,
 			Run: func(_ context.Context, c *Case) {
 				limit := c.env.AnswerLimit / 4
 				c.within(limit, func(a *Answer) bool { return a.Duration > limit })
-			}},
-		{ID: "answers/unknown-instance-has-its-code", Requirement: "ANS-10", Title: "Calls for an instance that does not exist are refused with 000003",
+			},
+		},
+		{
+			ID: "answers/unknown-instance-has-its-code", Requirement: "ANS-10", Title: "Calls for an instance that does not exist are refused with 000003",
 			Run: func(ctx context.Context, c *Case) {
 				bodies := []Body{queryInstance(unknownID())}
 				if c.Mode != OneTime {
@@ -214,7 +219,8 @@ func answerChecks() []Check {
 						c.WantCode(b.Activity()+" of an unknown instance", a, "000003")
 					}
 				}
-			}},
+			},
+		},
 	}
 }
 

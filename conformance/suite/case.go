@@ -310,10 +310,10 @@ func (c *Case) Order(ctx context.Context, kind marketplaceapi.OrderType, lines i
 
 // New sends newInstance for a line and expects it to be accepted, with an instance id.
 func (c *Case) New(ctx context.Context, order marketplaceapi.OrderInfo, line int) *Instance {
-	return c.accepted(ctx, order, line, c.Send(ctx, newInstance(order, line)))
+	return c.accepted(order, line, c.Send(ctx, newInstance(order, line)))
 }
 
-func (c *Case) accepted(ctx context.Context, order marketplaceapi.OrderInfo, line int, a *Answer) *Instance {
+func (c *Case) accepted(order marketplaceapi.OrderInfo, line int, a *Answer) *Instance {
 	if !a.Succeeded() && !a.InProgress() {
 		c.Fatalf("newInstance: expected 000000 or 000004, got %v%s", a, c.env.unasked(order.OrderID))
 	}

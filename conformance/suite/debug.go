@@ -35,13 +35,15 @@ func debugCall(id, title, capability string, charging []string, bodies func(c *C
 
 func debugChecks() []Check {
 	return []Check{
-		{ID: "debug-calls/new-instance-succeeds", Requirement: "DBG-1", Title: "A debug newInstance for a mock order succeeds, with an instanceId",
+		{
+			ID: "debug-calls/new-instance-succeeds", Requirement: "DBG-1", Title: "A debug newInstance for a mock order succeeds, with an instanceId",
 			Run: func(ctx context.Context, c *Case) {
 				a := c.Send(ctx, newInstance(mockOrder(c.Mode), 0).Debug())
 				if c.WantSuccess("debug newInstance", a) && a.InstanceID == "" {
 					c.Errorf("debug newInstance: expected an instanceId, got none")
 				}
-			}},
+			},
+		},
 		debugCall("debug-calls/query-instance-succeeds", "A debug queryInstance succeeds", "", nil,
 			func(*Case) []Body { return []Body{queryInstance(uuid())} }),
 		debugCall("debug-calls/refresh-instance-succeeds", "A debug refreshInstance succeeds in the scene RENEWAL", "", beyondOneTime,
@@ -63,7 +65,8 @@ func debugChecks() []Check {
 			func(*Case) []Body { return []Body{changeCheck(uuid())} }),
 		debugCall("debug-calls/order-notify-succeeds", "A debug orderNotify succeeds", OrderNotify, nil,
 			func(c *Case) []Body { return []Body{orderNotify(mockOrder(c.Mode))} }),
-		{ID: "debug-calls/repeat-in-any-order", Requirement: "DBG-2", Title: "Unchanged debug calls succeed twice, the second time in reverse order",
+		{
+			ID: "debug-calls/repeat-in-any-order", Requirement: "DBG-2", Title: "Unchanged debug calls succeed twice, the second time in reverse order",
 			Run: func(ctx context.Context, c *Case) {
 				id := uuid()
 				saved := []Body{newInstance(mockOrder(c.Mode), 0).Debug(), queryInstance(id).Debug()}
@@ -87,26 +90,33 @@ func debugChecks() []Check {
 				for n := len(good) - 1; n >= 0; n-- {
 					c.WantSuccess("debug "+good[n].Activity()+" a second time", c.Send(ctx, good[n]))
 				}
-			}},
-		{ID: "debug-calls/release-spares-a-real-instance", Requirement: "DBG-3", Title: "A debug releaseInstance of a real instance leaves it as it is",
+			},
+		},
+		{
+			ID: "debug-calls/release-spares-a-real-instance", Requirement: "DBG-3", Title: "A debug releaseInstance of a real instance leaves it as it is",
 			Run: func(ctx context.Context, c *Case) {
 				i := c.Open(ctx)
 				c.Send(ctx, releaseInstance(i.ID).Debug())
 				c.StillOpen(ctx, "a debug release of it", i)
-			}},
-		{ID: "debug-calls/new-instance-leaves-the-order-free", Requirement: "DBG-4", Title: "After a debug newInstance the real one for the same order line makes an instance",
+			},
+		},
+		{
+			ID: "debug-calls/new-instance-leaves-the-order-free", Requirement: "DBG-4", Title: "After a debug newInstance the real one for the same order line makes an instance",
 			Run: func(ctx context.Context, c *Case) {
 				order := c.Order(ctx, marketplaceapi.OrderNew, 1)
 				c.preparing(func() {
 					c.WantSuccess("debug newInstance", c.Send(ctx, newInstance(order, 0).Debug()))
 				})
 				c.AwaitReady(ctx, c.New(ctx, order, 0))
-			}},
-		{ID: "debug-calls/test-flag-zero-is-a-real-call", Requirement: "DBG-5", Title: "newInstance with testFlag \"0\" makes an instance",
+			},
+		},
+		{
+			ID: "debug-calls/test-flag-zero-is-a-real-call", Requirement: "DBG-5", Title: "newInstance with testFlag \"0\" makes an instance",
 			Run: func(ctx context.Context, c *Case) {
 				order := c.Order(ctx, marketplaceapi.OrderNew, 1)
 				a := c.Send(ctx, newInstance(order, 0).With("testFlag", "0"))
-				c.AwaitReady(ctx, c.accepted(ctx, order, 0, a))
-			}},
+				c.AwaitReady(ctx, c.accepted(order, 0, a))
+			},
+		},
 	}
 }

@@ -29,7 +29,8 @@ func usageChecks() []Check {
 			}
 		}),
 		[]Check{
-			{ID: "usage/values-are-numbers", Requirement: "USE-2", Title: "Every usageInfo has a usageValue that fits, and a statisticalTime", Charging: usageModes,
+			{
+				ID: "usage/values-are-numbers", Requirement: "USE-2", Title: "Every usageInfo has a usageValue that fits, and a statisticalTime", Charging: usageModes,
 				Run: func(ctx context.Context, c *Case) {
 					for n, u := range c.shownUsage(ctx) {
 						if v := string(u["usageValue"]); !usageNumber.MatchString(v) || len(strings.ReplaceAll(v, ".", "")) > 12 {
@@ -39,8 +40,10 @@ func usageChecks() []Check {
 							c.Errorf("usageInfo[%d].statisticalTime: expected a time, got none", n)
 						}
 					}
-				}},
-			{ID: "usage/statistical-time-is-well-formed", Requirement: "USE-3", Title: "statisticalTime has the form yyyyMMddHHmmssSSS", Charging: usageModes,
+				},
+			},
+			{
+				ID: "usage/statistical-time-is-well-formed", Requirement: "USE-3", Title: "statisticalTime has the form yyyyMMddHHmmssSSS", Charging: usageModes,
 				Run: func(ctx context.Context, c *Case) {
 					for n, u := range c.shownUsage(ctx) {
 						if u["statisticalTime"] == nil {
@@ -50,8 +53,10 @@ func usageChecks() []Check {
 							c.Errorf("usageInfo[%d].statisticalTime: expected text of the form yyyyMMddHHmmssSSS, got %s", n, shorten(u["statisticalTime"]))
 						}
 					}
-				}},
-			{ID: "usage/statistical-time-is-utc", Requirement: "USE-4", Title: "statisticalTime is not in the future", Charging: usageModes,
+				},
+			},
+			{
+				ID: "usage/statistical-time-is-utc", Requirement: "USE-4", Title: "statisticalTime is not in the future", Charging: usageModes,
 				Run: func(ctx context.Context, c *Case) {
 					const slack = 10 * time.Minute // for clocks that differ; a wrong time zone is off by hours
 					looked := false
@@ -66,15 +71,18 @@ func usageChecks() []Check {
 					if !looked {
 						c.Skipf("no statisticalTime was readable")
 					}
-				}},
-			{ID: "usage/pushes-are-signed", Requirement: "USE-5", Title: "Usage pushes of the run are signed rightly", Charging: usageModes, After: true,
+				},
+			},
+			{
+				ID: "usage/pushes-are-signed", Requirement: "USE-5", Title: "Usage pushes of the run are signed rightly", Charging: usageModes, After: true,
 				Run: func(_ context.Context, c *Case) {
 					for _, x := range c.pushes() {
 						if refusedSignature(x) {
 							c.Errorf("%s: expected a right signature, got one that was refused with %s: %s", x.Operation, x.Code, x.Detail)
 						}
 					}
-				}},
+				},
+			},
 			{ID: "usage/records-are-accepted", Requirement: "USE-6", Title: "Every pushed record is as the contract says and is accepted", Charging: usageModes, After: true, Run: recordsAccepted},
 			{ID: "usage/records-have-ids-of-their-own", Requirement: "USE-7", Title: "No two records share a metering_sn", Charging: usageModes, After: true, Run: recordsUnique},
 			{ID: "usage/records-are-timely", Requirement: "USE-8", Title: "Records cover a time that is over and not long gone", Charging: usageModes, After: true, Run: recordsTimely},
@@ -230,7 +238,8 @@ func orderQueryChecks() []Check {
 		return found
 	}
 	return []Check{
-		{ID: "order-query/is-signed", Requirement: "ORD-1", Title: "Order queries of the run are signed rightly with AK/SK", After: true,
+		{
+			ID: "order-query/is-signed", Requirement: "ORD-1", Title: "Order queries of the run are signed rightly with AK/SK", After: true,
 			Run: func(_ context.Context, c *Case) {
 				seen := map[string]bool{}
 				for _, x := range queries(c) {
@@ -240,8 +249,10 @@ func orderQueryChecks() []Check {
 						c.Errorf("%s", message)
 					}
 				}
-			}},
-		{ID: "order-query/names-the-order", Requirement: "ORD-2", Title: "Order queries name an order, and a line that belongs to it", After: true,
+			},
+		},
+		{
+			ID: "order-query/names-the-order", Requirement: "ORD-2", Title: "Order queries name an order, and a line that belongs to it", After: true,
 			Run: func(_ context.Context, c *Case) {
 				opened := c.env.openedOrders()
 				looked := 0
@@ -266,8 +277,10 @@ func orderQueryChecks() []Check {
 				if looked == 0 {
 					c.Skipf("no order query got as far as naming an order")
 				}
-			}},
-		{ID: "order-query/orders-are-asked-for", Requirement: "ORD-3", Title: "Orders of accepted newInstance calls are asked for", After: true,
+			},
+		},
+		{
+			ID: "order-query/orders-are-asked-for", Requirement: "ORD-3", Title: "Orders of accepted newInstance calls are asked for", After: true,
 			Run: func(_ context.Context, c *Case) {
 				opened := c.env.openedOrders()
 				if len(opened) == 0 {
@@ -282,6 +295,7 @@ func orderQueryChecks() []Check {
 				if missing > 0 {
 					c.Errorf("order queries: expected one for every order, got none for %d of %d", missing, len(opened))
 				}
-			}},
+			},
+		},
 	}
 }

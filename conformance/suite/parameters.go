@@ -22,6 +22,7 @@ func baseStatus(ctx context.Context, c *Case) Body { return updateStatus(c.Open(
 func baseRelease(ctx context.Context, c *Case) Body {
 	return releaseInstance(c.Open(ctx).ID)
 }
+
 func baseUpgrade(ctx context.Context, c *Case) Body {
 	return upgradeInstance(c.Order(ctx, marketplaceapi.OrderChange, 1), c.Open(ctx).ID)
 }
@@ -97,7 +98,8 @@ func (c *Case) refusedCalmly(what string, a *Answer) {
 
 func parameterChecks() []Check {
 	return append(missingChecks(), []Check{
-		{ID: "parameters/missing-parameter-has-its-code", Requirement: "PAR-3", Title: "A missing mandatory parameter is answered with 000002",
+		{
+			ID: "parameters/missing-parameter-has-its-code", Requirement: "PAR-3", Title: "A missing mandatory parameter is answered with 000002",
 			Run: func(ctx context.Context, c *Case) {
 				order := c.Order(ctx, marketplaceapi.OrderNew, 1)
 				for _, b := range []struct {
@@ -111,69 +113,94 @@ func parameterChecks() []Check {
 						c.WantCode(b.what, a, "000002")
 					}
 				}
-			}},
-		{ID: "parameters/null-counts-as-missing", Requirement: "PAR-4", Title: "A mandatory parameter that is null is refused",
+			},
+		},
+		{
+			ID: "parameters/null-counts-as-missing", Requirement: "PAR-4", Title: "A mandatory parameter that is null is refused",
 			Run: func(ctx context.Context, c *Case) {
 				c.refusedCalmly("newInstance with orderLineId null", c.Send(ctx, baseNew(ctx, c).With("orderLineId", nil)))
 				c.refusedCalmly("releaseInstance with instanceId null", c.Send(ctx, releaseInstance("").With("instanceId", nil)))
-			}},
-		{ID: "parameters/empty-text-counts-as-missing", Requirement: "PAR-4", Title: "A mandatory parameter that is empty is refused",
+			},
+		},
+		{
+			ID: "parameters/empty-text-counts-as-missing", Requirement: "PAR-4", Title: "A mandatory parameter that is empty is refused",
 			Run: func(ctx context.Context, c *Case) {
 				c.WantRefused("newInstance with an empty orderLineId", c.Send(ctx, baseNew(ctx, c).With("orderLineId", "")))
 				c.WantRefused("queryInstance with an empty instanceId", c.Send(ctx, queryInstance("")))
-			}},
-		{ID: "parameters/object-instead-of-text-is-refused", Requirement: "PAR-5", Title: "An object where a text is expected is refused without a crash",
+			},
+		},
+		{
+			ID: "parameters/object-instead-of-text-is-refused", Requirement: "PAR-5", Title: "An object where a text is expected is refused without a crash",
 			Run: func(ctx context.Context, c *Case) {
 				body := baseNew(ctx, c)
 				c.refusedCalmly("newInstance with an object for orderId", c.Send(ctx, body.With("orderId", map[string]any{"id": body["orderId"]})))
-			}},
-		{ID: "parameters/array-instead-of-text-is-refused", Requirement: "PAR-5", Title: "An array where a text is expected is refused without a crash",
+			},
+		},
+		{
+			ID: "parameters/array-instead-of-text-is-refused", Requirement: "PAR-5", Title: "An array where a text is expected is refused without a crash",
 			Run: func(ctx context.Context, c *Case) {
 				i := c.Shared(ctx)
 				c.refusedCalmly("queryInstance with an array for instanceId", c.Send(ctx, queryInstance("").With("instanceId", []string{i.ID})))
-			}},
-		{ID: "parameters/over-long-business-id-is-not-passed-on", Requirement: "PAR-6", Title: "A businessId of 65 characters is refused, or at least no instanceId is made of it",
+			},
+		},
+		{
+			ID: "parameters/over-long-business-id-is-not-passed-on", Requirement: "PAR-6", Title: "A businessId of 65 characters is refused, or at least no instanceId is made of it",
 			Run: func(ctx context.Context, c *Case) {
 				a := c.Send(ctx, baseNew(ctx, c).With("businessId", tooLong(64)))
 				if !a.Refused() && runes(a.InstanceID) > 64 {
 					c.Errorf("newInstance with a businessId of 65 characters: expected a refusal or an instanceId of at most 64 characters, got one of %d", runes(a.InstanceID))
 				}
-			}},
-		{ID: "parameters/unknown-activity-is-refused", Requirement: "PAR-7", Title: "A call with an activity that does not exist is refused",
+			},
+		},
+		{
+			ID: "parameters/unknown-activity-is-refused", Requirement: "PAR-7", Title: "A call with an activity that does not exist is refused",
 			Run: func(ctx context.Context, c *Case) {
 				c.WantRefused("a call with the activity paintInstance", c.Send(ctx, baseQuery(ctx, c).With("activity", "paintInstance")))
-			}},
-		{ID: "parameters/missing-activity-is-refused", Requirement: "PAR-7", Title: "A call without an activity is refused",
+			},
+		},
+		{
+			ID: "parameters/missing-activity-is-refused", Requirement: "PAR-7", Title: "A call without an activity is refused",
 			Run: func(ctx context.Context, c *Case) {
 				c.WantRefused("a call without activity", c.SendRequest(ctx, "a call without activity",
 					curl.Request{URL: c.env.Target, Body: baseQuery(ctx, c).Without("activity").Text()}))
-			}},
-		{ID: "parameters/unknown-parameters-are-ignored", Requirement: "PAR-8", Title: "A call with a parameter that the contract does not know succeeds",
+			},
+		},
+		{
+			ID: "parameters/unknown-parameters-are-ignored", Requirement: "PAR-8", Title: "A call with a parameter that the contract does not know succeeds",
 			Run: func(ctx context.Context, c *Case) {
 				c.WantSuccess("queryInstance with an additional parameter", c.Send(ctx, baseQuery(ctx, c).With("channelCode", "direct")))
-			}},
-		{ID: "parameters/unknown-nested-parameters-are-ignored", Requirement: "PAR-8", Title: "A call with an object that the contract does not know succeeds",
+			},
+		},
+		{
+			ID: "parameters/unknown-nested-parameters-are-ignored", Requirement: "PAR-8", Title: "A call with an object that the contract does not know succeeds",
 			Run: func(ctx context.Context, c *Case) {
 				c.WantSuccess("queryInstance with an additional object", c.Send(ctx, baseQuery(ctx, c).With("context", map[string]any{"region": "cn-north-4"})))
-			}},
+			},
+		},
 		unreadable("parameters/malformed-json-is-refused", "A body that breaks off is refused, and the service goes on", `{"activity":"queryInstance","instanceId":`),
 		unreadable("parameters/empty-body-is-refused", "An empty body is refused, and the service goes on", ""),
 		unreadable("parameters/json-array-is-refused", "A JSON array is refused, and the service goes on", `[{"activity":"queryInstance"}]`),
-		{ID: "parameters/get-is-refused", Requirement: "PAR-10", Title: "A call with GET is refused, and the service goes on",
+		{
+			ID: "parameters/get-is-refused", Requirement: "PAR-10", Title: "A call with GET is refused, and the service goes on",
 			Run: func(ctx context.Context, c *Case) {
 				i := c.Shared(ctx)
 				c.refusedCalmly("queryInstance with GET", c.SendRequest(ctx, "queryInstance with GET",
 					curl.Request{URL: c.env.Target, Body: queryInstance(i.ID).Text(), Variation: curl.Variation{Method: "GET"}}))
 				c.StillOpen(ctx, "a GET", i)
-			}},
-		{ID: "parameters/unknown-status-is-refused", Requirement: "PAR-11", Title: "A status that does not exist is refused", Charging: []string{Period},
+			},
+		},
+		{
+			ID: "parameters/unknown-status-is-refused", Requirement: "PAR-11", Title: "A status that does not exist is refused", Charging: []string{Period},
 			Run: func(ctx context.Context, c *Case) {
 				i := c.Open(ctx)
 				c.WantRefused("updateInstanceStatus with the status MELT", c.Send(ctx, updateStatus(i.ID, "MELT")))
-			}},
-		{ID: "parameters/text-as-expiry-is-refused", Requirement: "PAR-11", Title: "An expireTime that is no time is refused", Charging: beyondOneTime,
+			},
+		},
+		{
+			ID: "parameters/text-as-expiry-is-refused", Requirement: "PAR-11", Title: "An expireTime that is no time is refused", Charging: beyondOneTime,
 			Run: func(ctx context.Context, c *Case) {
 				c.WantRefused("refreshInstance with the expireTime \"tomorrow\"", c.Send(ctx, baseRefresh(ctx, c).With("expireTime", "tomorrow")))
-			}},
+			},
+		},
 	}...)
 }

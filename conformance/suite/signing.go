@@ -28,17 +28,21 @@ func refused(id, requirement, title, what string, variations ...curl.Variation) 
 
 func signingChecks() []Check {
 	return []Check{
-		{ID: "signing/right-signature-is-accepted", Requirement: "SIG-1", Title: "A rightly signed query and a rightly signed debug call are accepted",
+		{
+			ID: "signing/right-signature-is-accepted", Requirement: "SIG-1", Title: "A rightly signed query and a rightly signed debug call are accepted",
 			Run: func(ctx context.Context, c *Case) {
 				c.WantSuccess("debug newInstance with a right signature", c.Send(ctx, newInstance(mockOrder(c.Mode), 0).Debug()))
 				i := c.Shared(ctx)
 				c.WantSuccess("queryInstance with a right signature", c.Send(ctx, queryInstance(i.ID)))
-			}},
-		{ID: "signing/lower-case-signature-is-accepted", Requirement: "SIG-8", Title: "The hex digits of the signature may be lower case",
+			},
+		},
+		{
+			ID: "signing/lower-case-signature-is-accepted", Requirement: "SIG-8", Title: "The hex digits of the signature may be lower case",
 			Run: func(ctx context.Context, c *Case) {
 				i := c.Shared(ctx)
 				c.WantSuccess("queryInstance with a lower-case signature", c.Send(ctx, queryInstance(i.ID), curl.Variation{Signature: curl.LowerCase}))
-			}},
+			},
+		},
 		refused("signing/missing-signature-is-refused", "SIG-3", "A call without the parameter signature is refused",
 			"queryInstance without signature", curl.Variation{Without: []string{"signature"}}),
 		refused("signing/missing-timestamp-is-refused", "SIG-3", "A call without the parameter timestamp is refused",
@@ -59,29 +63,36 @@ func signingChecks() []Check {
 			"queryInstance with text for a signature", curl.Variation{Signature: curl.NotHex}),
 		refused("signing/wrong-key-is-refused", "SIG-2", "A signature made with another key is refused",
 			"queryInstance signed with another key", curl.Variation{Key: "not-the-key-of-this-isv"}),
-		{ID: "signing/debug-calls-are-verified-too", Requirement: "SIG-2", Title: "A debug call with a wrong signature is refused",
+		{
+			ID: "signing/debug-calls-are-verified-too", Requirement: "SIG-2", Title: "A debug call with a wrong signature is refused",
 			Run: func(ctx context.Context, c *Case) {
 				body := newInstance(mockOrder(c.Mode), 0).Debug()
 				c.WantRefused("debug newInstance signed with another key", c.Send(ctx, body, curl.Variation{Key: "not-the-key-of-this-isv"}))
-			}},
-		{ID: "signing/changed-body-is-refused", Requirement: "SIG-4", Title: "A body that names another instance than the signed one is refused",
+			},
+		},
+		{
+			ID: "signing/changed-body-is-refused", Requirement: "SIG-4", Title: "A body that names another instance than the signed one is refused",
 			Run: func(ctx context.Context, c *Case) {
 				body, signed := queryInstance(c.Shared(ctx).ID), queryInstance(unknownID())
 				c.WantRefused("queryInstance with a signature over another body", c.Send(ctx, body, curl.Variation{Signed: signed.Text()}))
-			}},
-		{ID: "signing/blank-in-a-value-is-refused", Requirement: "SIG-4", Title: "A body that differs from the signed one by one blank within a value is refused",
+			},
+		},
+		{
+			ID: "signing/blank-in-a-value-is-refused", Requirement: "SIG-4", Title: "A body that differs from the signed one by one blank within a value is refused",
 			Run: func(ctx context.Context, c *Case) {
 				i := c.Shared(ctx)
 				signed := queryInstance(i.ID + " ")
 				c.WantRefused("queryInstance with one blank less than was signed", c.Send(ctx, queryInstance(i.ID), curl.Variation{Signed: signed.Text()}))
-			}},
+			},
+		},
 		refused("signing/stale-timestamp-is-refused", "SIG-5", "A call that was signed two minutes ago is refused",
 			"queryInstance signed two minutes ago", curl.Variation{Offset: -beyond}),
 		refused("signing/text-as-timestamp-is-refused", "SIG-5", "A timestamp that is no time is refused",
 			"queryInstance with the timestamp \"yesterday\"", curl.Variation{Timestamp: "yesterday"}),
 		refused("signing/future-timestamp-is-refused", "SIG-6", "A call that is dated two minutes ahead is refused",
 			"queryInstance dated two minutes ahead", curl.Variation{Offset: beyond}),
-		{ID: "signing/replay-is-refused", Requirement: "SIG-7", Title: "The identical request a second time is refused",
+		{
+			ID: "signing/replay-is-refused", Requirement: "SIG-7", Title: "The identical request a second time is refused",
 			Run: func(ctx context.Context, c *Case) {
 				i := c.Shared(ctx)
 				r := curl.Request{URL: c.env.Target, Body: queryInstance(i.ID).Text()}
@@ -99,29 +110,37 @@ func signingChecks() []Check {
 				}
 				c.preparing(func() { c.WantSuccess("queryInstance", answers[0]) })
 				c.WantRefused("queryInstance, the same bytes and parameters again", answers[1])
-			}},
-		{ID: "signing/non-ascii-body-verifies", Requirement: "SIG-9", Title: "The signature of a body with Chinese characters verifies",
+			},
+		},
+		{
+			ID: "signing/non-ascii-body-verifies", Requirement: "SIG-9", Title: "The signature of a body with Chinese characters verifies",
 			Run: func(ctx context.Context, c *Case) {
 				a := c.Send(ctx, queryInstance("实例-"+uuid()))
 				if a.Code == "000001" || a.Status == 401 || a.Status == 403 {
 					c.Errorf("queryInstance for an instance with a Chinese name: expected anything but a failed authentication, got %v", a)
 				}
-			}},
-		{ID: "signing/unsorted-body-with-sorted-signature-is-accepted", Requirement: "SIG-10", Title: "A signature over the sorted form of an unsorted body is accepted",
+			},
+		},
+		{
+			ID: "signing/unsorted-body-with-sorted-signature-is-accepted", Requirement: "SIG-10", Title: "A signature over the sorted form of an unsorted body is accepted",
 			Run: func(ctx context.Context, c *Case) {
 				i := c.Shared(ctx)
 				sorted := queryInstance(i.ID).Text()
 				unsorted := `{"instanceId":` + quoted(i.ID) + `,"activity":"queryInstance"}`
 				c.WantSuccess("queryInstance with unsorted members, signed in sorted form", c.SendRequest(ctx, "queryInstance",
 					curl.Request{URL: c.env.Target, Body: unsorted, Variation: curl.Variation{Signed: sorted}}))
-			}},
-		{ID: "signing/refused-call-has-no-effect", Requirement: "SIG-11", Title: "A release with a wrong signature releases nothing",
+			},
+		},
+		{
+			ID: "signing/refused-call-has-no-effect", Requirement: "SIG-11", Title: "A release with a wrong signature releases nothing",
 			Run: func(ctx context.Context, c *Case) {
 				i := c.Open(ctx)
 				c.Send(ctx, releaseInstance(i.ID), curl.Variation{Key: "not-the-key-of-this-isv"})
 				c.StillOpen(ctx, "a release with a wrong signature", i)
-			}},
-		{ID: "signing/refusals-have-the-right-code", Requirement: "SIG-12", Title: "Refused signatures have result code 000001, refused timestamps and nonces 000001 or 000002",
+			},
+		},
+		{
+			ID: "signing/refusals-have-the-right-code", Requirement: "SIG-12", Title: "Refused signatures have result code 000001, refused timestamps and nonces 000001 or 000002",
 			Run: func(ctx context.Context, c *Case) {
 				body := queryInstance(c.Shared(ctx).ID)
 				for _, v := range []struct {
@@ -140,12 +159,16 @@ func signingChecks() []Check {
 						c.WantCode("queryInstance with "+v.what, a, v.codes...)
 					}
 				}
-			}},
-		{ID: "signing/other-headers-do-not-matter", Requirement: "SIG-13", Title: "A call with additional headers, as proxies add them, is accepted",
+			},
+		},
+		{
+			ID: "signing/other-headers-do-not-matter", Requirement: "SIG-13", Title: "A call with additional headers, as proxies add them, is accepted",
 			Run: func(ctx context.Context, c *Case) {
 				i := c.Shared(ctx)
 				c.WantSuccess("queryInstance with additional headers", c.Send(ctx, queryInstance(i.ID), curl.Variation{Header: []string{
-					"X-Request-Id: " + randomHex(16), "X-Forwarded-For: 203.0.113.7", "Via: 1.1 proxy.example.com"}}))
-			}},
+					"X-Request-Id: " + randomHex(16), "X-Forwarded-For: 203.0.113.7", "Via: 1.1 proxy.example.com",
+				}}))
+			},
+		},
 	}
 }

@@ -6,6 +6,7 @@ package curl
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -117,7 +118,7 @@ func (r Request) Params(key string, now time.Time, nonce string) (string, error)
 	}
 	var q []string
 	for _, p := range [][2]string{{"signature", sig}, {"timestamp", timestamp}, {"nonce", nonce}} {
-		if !contains(r.Without, p[0]) {
+		if !slices.Contains(r.Without, p[0]) {
 			q = append(q, p[0]+"="+url.QueryEscape(p[1]))
 		}
 	}
@@ -129,10 +130,15 @@ func Join(address, params string) string {
 	if params == "" {
 		return address
 	}
+	return open(address) + params
+}
+
+// open is an address with the character behind it that query parameters can follow.
+func open(address string) string {
 	if strings.Contains(address, "?") {
-		return address + "&" + params
+		return address + "&"
 	}
-	return address + "?" + params
+	return address + "?"
 }
 
 func (r Request) signed() string {
@@ -143,16 +149,7 @@ func (r Request) signed() string {
 }
 
 func (r Request) lacks(param string) bool {
-	return contains(r.Without, param) || contains(r.Empty, param)
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.Without, param) || slices.Contains(r.Empty, param)
 }
 
 func (r Request) keyVariable() string {
@@ -169,10 +166,9 @@ func (r Request) method() string {
 	return "POST"
 }
 
-// plain reports whether the function call of the line can send r.
-func (r Request) plain(first Request) bool {
-	return r.URL == first.URL && r.keyVariable() == first.keyVariable() && r.method() == "POST" && len(r.Header) == 0 &&
-		r.Signed == "" && r.Key == "" && r.Offset == 0 && r.Timestamp == "" && len(r.Without) == 0 && len(r.Empty) == 0 &&
+// plain reports whether the shell function call can send r, once address and key are set.
+func (r Request) plain() bool {
+	return r.method() == "POST" && len(r.Header) == 0 && r.Signed == "" && r.Key == "" && r.Offset == 0 && r.Timestamp == "" && len(r.Without) == 0 && len(r.Empty) == 0 &&
 		r.Signature == AsComputed && !r.Again
 }
 
@@ -185,13 +181,13 @@ func Line(requests ...Request) string {
 	first := requests[0]
 	url, key, method, header := first.URL, first.keyVariable(), "POST", ""
 	parts := []string{
-		"U=" + Quote(url),
+		"U=" + Quote(open(url)),
 		"K=$" + key,
 		`h() { printf %s "$1" | openssl dgst -sha256 -hmac "$K" -r | cut -d" " -f1; }`,
 		`sign() { T=${2-$(date +%s)000}; N=${3-$(openssl rand -hex 16)}; S=$(h "$K$N$T$(h "$1")" | tr a-f A-F); Q="signature=$S&timestamp=$T&nonce=$N"; }`,
 		sender(method, header),
 	}
-	if anyPlain(requests) {
+	if slices.ContainsFunc(requests, Request.plain) {
 		parts = append(parts, `call() { sign "$1"; send "$1"; }`)
 	}
 	line := strings.Builder{}
@@ -215,7 +211,7 @@ func Line(requests ...Request) string {
 		}
 		if r.URL != url {
 			url = r.URL
-			write("U="+Quote(url), false)
+			write("U="+Quote(open(url)), false)
 		}
 		if k := r.keyVariable(); k != key {
 			key = k
@@ -226,7 +222,7 @@ func Line(requests ...Request) string {
 			write(sender(method, header), false)
 		}
 		body := Quote(r.Body)
-		if r.plain(Request{URL: url, KeyVariable: key}) {
+		if r.plain() {
 			write("call "+body, r.Together)
 			continue
 		}
@@ -270,13 +266,13 @@ func (r Request) steps(key, body string) []string {
 	case NotHex:
 		steps = append(steps, "S="+notHex)
 	}
-	if contains(r.Empty, "signature") {
+	if slices.Contains(r.Empty, "signature") {
 		steps = append(steps, "S=")
 	}
 	if r.Signature != AsComputed || len(r.Without) > 0 || len(r.Empty) > 0 {
 		var q []string
 		for _, p := range [][2]string{{"signature", "$S"}, {"timestamp", "$T"}, {"nonce", "$N"}} {
-			if !contains(r.Without, p[0]) {
+			if !slices.Contains(r.Without, p[0]) {
 				q = append(q, p[0]+"="+p[1])
 			}
 		}
@@ -288,20 +284,6 @@ func (r Request) steps(key, body string) []string {
 	return append(steps, "send "+body)
 }
 
-func anyPlain(requests []Request) bool {
-	url, key := requests[0].URL, requests[0].keyVariable()
-	for _, r := range requests {
-		if r.Again {
-			continue
-		}
-		url, key = r.URL, r.keyVariable()
-		if r.plain(Request{URL: url, KeyVariable: key}) {
-			return true
-		}
-	}
-	return false
-}
-
 func headerArgs(lines []string) string {
 	text := ""
 	for _, l := range lines {
@@ -311,8 +293,7 @@ func headerArgs(lines []string) string {
 }
 
 func sender(method, header string) string {
-	return `send() { B=$1; case $U in *\?*) A="$U&$Q";; *) A="$U?$Q";; esac; curl -sS -X ` + method +
-		` "$A" -H 'Content-Type: ` + ContentType + `' -H 'Accept: ` + Accept + `'` + header +
+	return `send() { B=$1; curl -sS -X ` + method + ` "$U$Q" -H 'Content-Type: ` + ContentType + `' -H 'Accept: ` + Accept + `'` + header +
 		` --data-raw "$B"; echo; }`
 }
 

@@ -50,14 +50,22 @@ func alsoAsks(query func(orderID string) string, sk func(Keys) string) func(*ISV
 
 func orderMutants() []Mutant {
 	return []Mutant{
-		{Name: "signs order queries with another SK", Build: alsoAsks(func(id string) string { return "?orderId=" + id }, func(Keys) string { return "another-sk" }),
-			Caught: []string{"order-query/is-signed"}},
-		{Name: "misspells orderId", Build: alsoAsks(func(id string) string { return "?orderid=" + id }, func(k Keys) string { return k.SK }),
-			Caught: []string{"order-query/names-the-order"}},
-		{Name: "asks for a line that the order does not have", Build: alsoAsks(func(id string) string { return "?orderId=" + id + "&orderLineId=1" }, func(k Keys) string { return k.SK }),
-			Caught: []string{"order-query/names-the-order"}},
-		{Name: "does not ask for orders", Build: app(func(a *App) { a.incurious = true }), Caught: []string{"order-query/orders-are-asked-for"},
-			Allowed: []string{"usage/*-instance-shows-its-usage"}},
+		{
+			Name: "signs order queries with another SK", Build: alsoAsks(func(id string) string { return "?orderId=" + id }, func(Keys) string { return "another-sk" }),
+			Caught: []string{"order-query/is-signed"},
+		},
+		{
+			Name: "misspells orderId", Build: alsoAsks(func(id string) string { return "?orderid=" + id }, func(k Keys) string { return k.SK }),
+			Caught: []string{"order-query/names-the-order"},
+		},
+		{
+			Name: "asks for a line that the order does not have", Build: alsoAsks(func(id string) string { return "?orderId=" + id + "&orderLineId=1" }, func(k Keys) string { return k.SK }),
+			Caught: []string{"order-query/names-the-order"},
+		},
+		{
+			Name: "does not ask for orders", Build: app(func(a *App) { a.incurious = true }), Caught: []string{"order-query/orders-are-asked-for"},
+			Allowed: []string{"usage/*-instance-shows-its-usage"},
+		},
 	}
 }
 
@@ -141,16 +149,20 @@ func usageMutants() []Mutant {
 		{Name: "shows usage as text", Build: shown(func(u object) { u["usageValue"] = "12.5" }), Caught: []string{"usage/values-are-numbers"}},
 		{Name: "shows usage with six decimals", Build: shown(func(u object) { u["usageValue"] = 1.234567 }), Caught: []string{"usage/values-are-numbers"}},
 		{Name: "shows usage without a time", Build: shown(func(u object) { delete(u, "statisticalTime") }), Caught: []string{"usage/values-are-numbers"}},
-		{Name: "shows the time with dashes", Build: shown(func(u object) { u["statisticalTime"] = "2022-11-24 02:36:18" }),
-			Caught: []string{"usage/statistical-time-is-well-formed"}},
+		{
+			Name: "shows the time with dashes", Build: shown(func(u object) { u["statisticalTime"] = "2022-11-24 02:36:18" }),
+			Caught: []string{"usage/statistical-time-is-well-formed"},
+		},
 		{Name: "shows the time of Beijing", Build: shown(func(u object) {
 			u["statisticalTime"] = time.Now().UTC().Add(8*time.Hour).Format("20060102150405") + "000"
 		}), Caught: []string{"usage/statistical-time-is-utc"}, Warned: true},
 		{Name: "signs pushes with another key", Build: pushes(func(Keys) string { return "another-key" }, nil), Caught: []string{"usage/pushes-are-signed"}},
 		{Name: "pushes a usage of 0", Build: pushes(right, func(_ int, r object) { r["usage_value"] = "0" }), Caught: []string{"usage/records-are-accepted"}},
 		{Name: "pushes five decimals", Build: pushes(right, func(_ int, r object) { r["usage_value"] = "0.12345" }), Caught: []string{"usage/records-are-accepted"}},
-		{Name: "pushes for instances of others", Build: pushes(right, func(_ int, r object) { r["instance_id"] = "somebody-elses" }),
-			Caught: []string{"usage/records-are-accepted"}},
+		{
+			Name: "pushes for instances of others", Build: pushes(right, func(_ int, r object) { r["instance_id"] = "somebody-elses" }),
+			Caught: []string{"usage/records-are-accepted"},
+		},
 		{Name: "uses a metering_sn twice", Build: pushes(right, func(_ int, r object) { r["metering_sn"] = "sn-1" }), Caught: []string{"usage/records-have-ids-of-their-own"}},
 		{Name: "pushes times of Beijing", Build: pushes(right, func(_ int, r object) {
 			for _, name := range []string{"begin_time", "end_time", "record_time"} {
