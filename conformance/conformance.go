@@ -218,10 +218,7 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 		}
 	}
 
-	r := &Report{
-		Target: opts.Target, StartedAt: started.UTC().Truncate(time.Millisecond), SuiteVersion: Version, ContractVersion: contractVersion(),
-		Charging: opts.Charging, With: opts.With,
-	}
+	r := begin(opts, started)
 	r.Checks, err = runChecks(ctx, env, &opts, rules)
 	if err != nil {
 		return nil, err
@@ -229,6 +226,21 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	r.DurationMS = time.Since(started).Milliseconds()
 	r.Judge()
 	return r, nil
+}
+
+func begin(opts Options, started time.Time) *Report {
+	return &Report{
+		Target: opts.Target, StartedAt: started.UTC().Truncate(time.Millisecond), SuiteVersion: Version, ContractVersion: contractVersion(),
+		Charging: opts.Charging, With: opts.With, Checks: []report.Check{},
+	}
+}
+
+// Unjudged is the report of a run that could not begin, for programs that expect one in any case.
+func Unjudged(opts Options, problem error) *Report {
+	r := begin(opts.withDefaults(), time.Now())
+	r.Problem = problem.Error()
+	r.Judge()
+	return r
 }
 
 // openMarket starts the marketplace that the ISV asks for orders.
@@ -289,7 +301,7 @@ func runChecks(ctx context.Context, env *suite.Env, opts *Options, rules *requir
 			result.Messages = []string{"only with the capability " + check.Capability}
 		case ctx.Err() != nil:
 			result.Status = suite.Error
-			result.Messages = []string{"the time for the whole run was used up before this check began"}
+			result.Messages = []string{suite.OutOfTime(ctx)}
 		default:
 			result = suite.Execute(ctx, env, check, mode)
 		}

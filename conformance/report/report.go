@@ -44,6 +44,8 @@ type Report struct {
 	With            []string             `json:"with"`
 	Counts          map[suite.Status]int `json:"counts"`
 	Checks          []Check              `json:"checks"`
+	// Problem is why no check could be run at all.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Check is the outcome of one check.

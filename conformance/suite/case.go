@@ -62,16 +62,22 @@ func Execute(ctx context.Context, env *Env, check *Check, mode string) (result R
 		}
 	}()
 	result.Status = c.run(ctx, check)
-	if ctx.Err() != nil && result.Status != Pass && !c.failedBefore() {
+	// A call that is cut off by the end of the run unwinds the check without being counted as a failure, so a failure that stands
+	// is a real one.
+	if ctx.Err() != nil && result.Status != Pass && !c.failed {
 		result.Status = Error
-		c.messages = []string{"the time for the whole run was used up before this check had ended"}
+		c.messages = []string{OutOfTime(ctx)}
 	}
 	return result
 }
 
-// failedBefore reports a failure that the end of the run's time did not cause. A call that is cut off unwinds the check without
-// being counted as a failure, so any failure that stands is a real one.
-func (c *Case) failedBefore() bool { return c.failed }
+// OutOfTime says why a run ended before its checks.
+func OutOfTime(ctx context.Context) string {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return "the run was interrupted before this check had ended"
+	}
+	return "the time for the whole run was used up before this check had ended"
+}
 
 func (c *Case) run(ctx context.Context, check *Check) (status Status) {
 	defer func() {

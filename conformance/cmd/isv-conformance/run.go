@@ -128,13 +128,17 @@ func judge(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	if err := opts.Validate(); err != nil {
 		return refuse(stderr, err.Error(), "isv-conformance --help shows the flags and the variables they default to")
 	}
-	var file *os.File
-	if *jsonFile != "" && *jsonFile != "-" {
-		var err error
-		if file, err = os.Create(*jsonFile); err != nil { // before the work, which takes a while
+	var machine io.WriteCloser // where the report in JSON goes
+	switch *jsonFile {
+	case "":
+	case "-":
+		machine = keepOpen{stdout}
+	default:
+		file, err := os.Create(*jsonFile) // before the work, which takes a while
+		if err != nil {
 			return refuse(stderr, fmt.Sprintf("cannot write the report: %v", err), "choose another file with --json")
 		}
-		defer func() { _ = file.Close() }()
+		machine = file
 	}
 	_, _ = fmt.Fprintf(stderr, "isv-conformance: judging %s, as the marketplace at %s\n", opts.Target, opts.MarketListen)
 	r, err := conformance.Run(ctx, opts)
@@ -144,29 +148,32 @@ func judge(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 		if errors.As(err, &unjudgeable) {
 			hint = unjudgeable.Hint
 		}
-		return refuse(stderr, fmt.Sprintf("could not judge: %v", err), hint)
+		code := refuse(stderr, fmt.Sprintf("could not judge: %v", err), hint)
+		if err := writeJSON(conformance.Unjudged(opts, err), machine); err != nil {
+			return refuse(stderr, fmt.Sprintf("cannot write the report: %v", err), "")
+		}
+		return code
 	}
-	if err := write(r, stdout, file, *jsonFile == "-"); err != nil {
+	if *jsonFile != "-" {
+		err = r.WriteText(stdout)
+	}
+	if err = errors.Join(err, writeJSON(r, machine)); err != nil {
 		return refuse(stderr, fmt.Sprintf("cannot write the report: %v", err), "")
 	}
 	return r.Verdict.ExitCode()
 }
 
-func write(r *conformance.Report, stdout io.Writer, file *os.File, jsonOnly bool) error {
-	if jsonOnly {
-		return r.WriteJSON(stdout)
-	}
-	if err := r.WriteText(stdout); err != nil {
-		return err
-	}
-	if file == nil {
+func writeJSON(r *conformance.Report, w io.WriteCloser) error {
+	if w == nil {
 		return nil
 	}
-	if err := r.WriteJSON(file); err != nil {
-		return err
-	}
-	return file.Close()
+	return errors.Join(r.WriteJSON(w), w.Close())
 }
+
+// keepOpen is the standard output, which is not ours to close.
+type keepOpen struct{ io.Writer }
+
+func (keepOpen) Close() error { return nil }
 
 // listed is a check as list shows it.
 type listed struct {

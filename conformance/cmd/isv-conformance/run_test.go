@@ -96,6 +96,18 @@ func TestRun_CannotJudge(t *testing.T) {
 	assert.Contains(t, stderr, "isv-conformance: error: could not judge: no HTTP answer")
 	assert.Contains(t, stderr, "isv-conformance: hint: start the ISV first")
 
+	// A program that reads the report gets one in any case.
+	code, stdout, _ = command(t, "run", "--target", "http://"+freeAddress(t)+"/saasproduce", "--market-listen", "127.0.0.1:0", "--json", "-")
+	assert.Equal(t, 2, code)
+	var report struct {
+		Verdict, Problem string
+		Checks           []any
+	}
+	require.NoError(t, json.Unmarshal([]byte(stdout), &report))
+	assert.Equal(t, "error", report.Verdict)
+	assert.Contains(t, report.Problem, "no HTTP answer")
+	assert.NotNil(t, report.Checks)
+
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = listener.Close() }()
