@@ -21,6 +21,11 @@ var keys = mutant.Keys{Base: "base-key-of-the-tests", General: "general-key-of-t
 // judge runs the whole suite on an ISV.
 func judge(t *testing.T, m mutant.Mutant, charging ...string) *conformance.Report {
 	t.Helper()
+	return judgeWith(t, m, suite.Capabilities(), charging...)
+}
+
+func judgeWith(t *testing.T, m mutant.Mutant, capabilities []string, charging ...string) *conformance.Report {
+	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	isv, err := mutant.New(keys, "http://"+listener.Addr().String())
@@ -32,7 +37,7 @@ func judge(t *testing.T, m mutant.Mutant, charging ...string) *conformance.Repor
 	}
 	r, err := conformance.Run(t.Context(), conformance.Options{
 		Target: server.URL + "/saasproduce", BaseKey: keys.Base, GeneralKey: keys.General, AK: keys.AK, SK: keys.SK,
-		MarketListener: listener, Charging: charging, With: suite.Capabilities(),
+		MarketListener: listener, Charging: charging, With: capabilities,
 		AnswerLimit: mutant.AnswerLimit, ReadyLimit: mutant.AnswerLimit / 2,
 	})
 	require.NoError(t, err)
@@ -93,6 +98,15 @@ func TestRight_IsConformantInEachModeAlone(t *testing.T) {
 			assert.Positive(t, r.Counts[suite.NotApplicable])
 		})
 	}
+}
+
+func TestPlain_IsConformant(t *testing.T) {
+	t.Parallel()
+	r := judgeWith(t, mutant.Plain(), nil, suite.Period)
+	assert.Equal(t, report.Conformant, r.Verdict)
+	// It needs no order to sell one product, which is a warning and nothing more.
+	assert.Subset(t, []string{"order-query/orders-are-asked-for"}, failed(r), messages(r, failed(r)))
+	assert.Zero(t, r.Counts[suite.Error])
 }
 
 func TestMutants_AreCaught(t *testing.T) {
