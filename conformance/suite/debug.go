@@ -46,7 +46,7 @@ func debugChecks() []Check {
 		},
 		debugCall("debug-calls/query-instance-succeeds", "A debug queryInstance succeeds", "", nil,
 			func(*Case) []Body { return []Body{queryInstance(uuid())} }),
-		debugCall("debug-calls/refresh-instance-succeeds", "A debug refreshInstance succeeds in the scene RENEWAL", "", beyondOneTime,
+		debugCall("debug-calls/refresh-instance-succeeds", "A debug refreshInstance succeeds in the scene RENEWAL", "", []string{Period},
 			func(*Case) []Body { return []Body{refreshInstance(mockRenewal(), uuid(), "RENEWAL", inAYear())} }),
 		debugCall("debug-calls/refresh-instance-succeeds-in-every-scene", "A debug refreshInstance succeeds in the other scenes of period products", "", []string{Period},
 			func(*Case) []Body {

@@ -274,13 +274,19 @@ func orNone(raw json.RawMessage) string {
 	return shorten(raw)
 }
 
-// beyondOneTime are the modes in which instances are refreshed.
+// beyondOneTime are the modes in which refreshInstance may be called at all.
 var beyondOneTime = []string{Period, OnDemand, Package}
 
 func refreshChecks() []Check {
+	title := func(scene string, modes []string) string {
+		if modes[0] != Period {
+			return "refreshInstance in the scene " + scene + " succeeds for on-demand and package instances"
+		}
+		return "refreshInstance in the scene " + scene + " succeeds"
+	}
 	scene := func(id, requirement, scene string, kind marketplaceapi.OrderType, modes []string) Check {
 		return Check{
-			ID: id, Requirement: requirement, Title: "refreshInstance in the scene " + scene + " succeeds", Charging: modes,
+			ID: id, Requirement: requirement, Title: title(scene, modes), Charging: modes,
 			Run: func(ctx context.Context, c *Case) {
 				i, order := c.Open(ctx), c.Order(ctx, kind, 1)
 				c.WantSuccess("refreshInstance with scene "+scene, c.Send(ctx, refreshInstance(order, i.ID, scene, inAYear())))
@@ -288,12 +294,12 @@ func refreshChecks() []Check {
 		}
 	}
 	return []Check{
-		scene("refresh-instance/renewal-succeeds", "REF-1", "RENEWAL", marketplaceapi.OrderRenew, beyondOneTime),
+		scene("refresh-instance/renewal-succeeds", "REF-1", "RENEWAL", marketplaceapi.OrderRenew, []string{Period}),
 		scene("refresh-instance/trial-to-formal-succeeds", "REF-1", "TRIAL_TO_FORMAL", marketplaceapi.OrderTrialToFormal, []string{Period}),
 		scene("refresh-instance/cancelled-renewal-succeeds", "REF-1", "UNSUBSCRIBE_RENEWAL_PERIOD", marketplaceapi.OrderUnsubscribe, []string{Period}),
 		scene("refresh-instance/renewal-with-change-succeeds", "REF-2", "RENEWAL_CHANGE", marketplaceapi.OrderRenew, []string{Period}),
 		{
-			ID: "refresh-instance/repeat-succeeds", Requirement: "REF-3", Title: "The same refreshInstance a second time succeeds", Charging: beyondOneTime,
+			ID: "refresh-instance/repeat-succeeds", Requirement: "REF-3", Title: "The same refreshInstance a second time succeeds", Charging: []string{Period},
 			Run: func(ctx context.Context, c *Case) {
 				i, order := c.Open(ctx), c.Order(ctx, marketplaceapi.OrderRenew, 1)
 				body := refreshInstance(order, i.ID, "RENEWAL", inAYear())
@@ -309,7 +315,7 @@ func refreshChecks() []Check {
 			},
 		},
 		{
-			ID: "refresh-instance/expiry-with-milliseconds-is-accepted", Requirement: "REF-5", Title: "An expireTime of 17 digits is accepted", Charging: beyondOneTime,
+			ID: "refresh-instance/expiry-with-milliseconds-is-accepted", Requirement: "REF-5", Title: "An expireTime of 17 digits is accepted", Charging: []string{Period},
 			Run: func(ctx context.Context, c *Case) {
 				i, order := c.Open(ctx), c.Order(ctx, marketplaceapi.OrderRenew, 1)
 				c.WantSuccess("refreshInstance with an expireTime of 17 digits", c.Send(ctx, refreshInstance(order, i.ID, "RENEWAL", inAYear()+"256")))
@@ -323,6 +329,7 @@ func refreshChecks() []Check {
 				c.WantSuccess("refreshInstance with productId", c.Send(ctx, body))
 			},
 		},
+		scene("refresh-instance/usage-instances-can-be-refreshed", "REF-7", "RENEWAL", marketplaceapi.OrderRenew, []string{OnDemand, Package}),
 	}
 }
 

@@ -637,6 +637,9 @@ func lifecycleMutants() []Mutant {
 			Name: "loses frozen instances", Build: app(func(a *App) { a.freezeHides = true }),
 			Caught: []string{"instance-status/frozen-instance-is-still-there"}, Warned: true,
 		},
+		{Name: "cannot refresh what is charged by use", Build: when(func(c *call) bool {
+			return c.is("refreshInstance") && c.isv.App.mode(c.text("instanceId")) == marketplaceapi.ChargingOnDemand
+		}), Caught: []string{"refresh-instance/usage-instances-can-be-refreshed"}, Warned: true},
 		{Name: "cannot freeze what is charged by use", Build: when(func(c *call) bool {
 			return c.is("updateInstanceStatus") && c.isv.App.mode(c.text("instanceId")) == marketplaceapi.ChargingOnDemand
 		}), Caught: []string{"instance-status/usage-instances-can-be-frozen"}, Warned: true},
