@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -103,6 +104,9 @@ func (t *text) item(label, s string) {
 	}
 }
 
+// longID is an id in a message: every check makes instances of its own, so that only the id tells otherwise equal reasons apart.
+var longID = regexp.MustCompile(`\b[0-9A-Za-z-]{20,}\b`)
+
 // others writes checks without a judgement, together where the reason is the same.
 func (t *text) others(title string, checks []Check) {
 	if len(checks) == 0 {
@@ -112,7 +116,7 @@ func (t *text) others(title string, checks []Check) {
 	var reasons []string
 	ids := map[string][]string{}
 	for _, c := range checks {
-		reason := strings.Join(c.Messages, "; ")
+		reason := longID.ReplaceAllString(strings.Join(c.Messages, "; "), "…")
 		if ids[reason] == nil {
 			reasons = append(reasons, reason)
 		}

@@ -71,7 +71,7 @@ func refuse(stderr io.Writer, problem, hint string) int {
 
 func help(w io.Writer) {
 	var opts conformance.Options
-	flags, _ := runFlags(&opts, func(string) string { return "" })
+	flags, _, _ := runFlags(&opts, func(string) string { return "" })
 	_, _ = io.WriteString(w, usage)
 	flags.VisitAll(func(f *flag.Flag) {
 		name, text := flag.UnquoteUsage(f)
@@ -80,7 +80,7 @@ func help(w io.Writer) {
 }
 
 // runFlags binds the flags of run.
-func runFlags(opts *conformance.Options, getenv func(string) string) (flags *flag.FlagSet, jsonFile *string) {
+func runFlags(opts *conformance.Options, getenv func(string) string) (flags *flag.FlagSet, jsonFile *string, hold *bool) {
 	flags = flag.NewFlagSet("run", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
@@ -95,7 +95,8 @@ func runFlags(opts *conformance.Options, getenv func(string) string) (flags *fla
 	flags.DurationVar(&opts.UsageWait, "usage-wait", 0, "`TIME` to keep an on-demand or package instance open for a usage push; default: 0")
 	flags.DurationVar(&opts.Timeout, "timeout", 5*time.Minute, "`TIME` for the whole run; default: 5m")
 	jsonFile = flags.String("json", "", "`FILE` for the report in JSON; - is the standard output, instead of the text")
-	return flags, jsonFile
+	hold = flags.Bool("hold", false, "keep the marketplace open after the report until interrupted, for its curl lines")
+	return flags, jsonFile, hold
 }
 
 type commaList []string
@@ -114,7 +115,7 @@ func (l *commaList) Set(text string) error {
 
 func judge(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) int {
 	var opts conformance.Options
-	flags, jsonFile := runFlags(&opts, getenv)
+	flags, jsonFile, hold := runFlags(&opts, getenv)
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			help(stdout)
@@ -141,6 +142,17 @@ func judge(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 		machine = file
 	}
 	_, _ = fmt.Fprintf(stderr, "isv-conformance: judging %s, as the marketplace at %s\n", opts.Target, opts.MarketListen)
+	var written error
+	opts.Hold = func(r *conformance.Report) {
+		if *jsonFile != "-" {
+			written = r.WriteText(stdout)
+		}
+		written = errors.Join(written, writeJSON(r, machine))
+		if *hold && ctx.Err() == nil {
+			_, _ = fmt.Fprintf(stderr, "isv-conformance: the marketplace stays open at %s; interrupt to end\n", opts.MarketListen)
+			<-ctx.Done()
+		}
+	}
 	r, err := conformance.Run(ctx, opts)
 	if err != nil {
 		hint := ""
@@ -154,11 +166,8 @@ func judge(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 		}
 		return code
 	}
-	if *jsonFile != "-" {
-		err = r.WriteText(stdout)
-	}
-	if err = errors.Join(err, writeJSON(r, machine)); err != nil {
-		return refuse(stderr, fmt.Sprintf("cannot write the report: %v", err), "")
+	if written != nil {
+		return refuse(stderr, fmt.Sprintf("cannot write the report: %v", written), "")
 	}
 	return r.Verdict.ExitCode()
 }

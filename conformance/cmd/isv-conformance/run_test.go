@@ -295,3 +295,38 @@ func TestProgram_BrokenIsvMinimalIsNot(t *testing.T) {
 	assert.GreaterOrEqual(t, len(ids), 2, "the line shows the second instance:\n%s\n%s", line[1], out)
 	t.Log(stdout)
 }
+
+// notice calls a function once a text was written.
+type notice struct {
+	text  string
+	found func()
+}
+
+func (n notice) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), n.text) {
+		n.found()
+	}
+	return len(p), nil
+}
+
+func TestRun_HoldKeepsTheMarketplaceOpenAfterTheReport(t *testing.T) {
+	t.Parallel()
+	isv, market := build(t, "./examples/isv-minimal"), freeAddress(t)
+	target := start(t, isv, "http://"+market)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var stdout bytes.Buffer
+	held := false
+	stderr := notice{"stays open", func() {
+		assert.Contains(t, stdout.String(), "Verdict: conformant", "the report comes first")
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", market)
+		if assert.NoError(t, err) {
+			_ = conn.Close()
+			held = true
+		}
+		interrupt()
+	}}
+	code := run(ctx, []string{"run", "--target", target, "--market-listen", market, "--hold"}, nil, &stdout, stderr, func(name string) string { return environment[name] })
+	assert.Zero(t, code, stdout.String())
+	assert.True(t, held)
+}
