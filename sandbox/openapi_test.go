@@ -74,7 +74,7 @@ func TestOpenAPI_QueryOrder(t *testing.T) {
 	m := start(t, newISV(t).URL)
 	var placed sandboxapi.OrderPlaced
 	m.call("POST", "/v1/orders", sandboxapi.Purchase{
-		SkuCode: "demo-period", Period: "3m", Quantity: 5, ExtendParams: map[string]string{"ip": "10.0.0.1", "emailDomainName": "mail.example.com"},
+		SKUCode: "demo-period", Period: "3m", Quantity: 5, ExtendParams: map[string]string{"ip": "10.0.0.1", "emailDomainName": "mail.example.com"},
 	}, &placed)
 	got, err := m.sdk().QueryOrder(t.Context(), placed.Order.OrderID, "")
 	require.NoError(t, err)
@@ -83,7 +83,7 @@ func TestOpenAPI_QueryOrder(t *testing.T) {
 	require.Equal(t, marketplaceapi.OrderLine{
 		OrderLineID: placed.Order.OrderLineID, ChargingMode: marketplaceapi.ChargingPeriod, PeriodType: marketplaceapi.PeriodMonth, PeriodNumber: 3,
 		ExpireTime: placed.Instance.ExpireTime.Format("20060102150405"), Currency: "1500", CurrencyAfterDiscount: "1500",
-		ProductInfo:  []marketplaceapi.ProductInfo{{ProductID: "OFFI700000000000000001", SkuCode: "demo-period", LinearValue: 5, ProductName: "Demo product, basic, by period"}},
+		ProductInfo:  []marketplaceapi.ProductInfo{{ProductID: "OFFI700000000000000001", SKUCode: "demo-period", LinearValue: 5, ProductName: "Demo product, basic, by period"}},
 		ExtendParams: []marketplaceapi.ExtendParam{{Name: "emailDomainName", Value: "mail.example.com"}, {Name: "ip", Value: "10.0.0.1"}},
 	}, line)
 	require.NotEmpty(t, got.BuyerInfo.CustomerID)
@@ -217,7 +217,7 @@ func TestOpenAPI_Usage(t *testing.T) {
 	record := func(sn, instance, value string, hour int) marketplaceapi.UsageRecord {
 		from := begin.Add(time.Duration(hour) * time.Hour)
 		return marketplaceapi.UsageRecord{
-			MeteringSn: sn, InstanceID: instance, UsageValue: value, RecordTime: marketplace.FormatTime(m.Now()),
+			MeteringSN: sn, InstanceID: instance, UsageValue: value, RecordTime: marketplace.FormatTime(m.Now()),
 			BeginTime: marketplace.FormatTime(from), EndTime: marketplace.FormatTime(from.Add(time.Hour)),
 		}
 	}
@@ -232,7 +232,7 @@ func TestOpenAPI_Usage(t *testing.T) {
 	require.NoError(t, err)
 	codes := map[string]string{}
 	for _, r := range result.Rejected {
-		codes[r.Record.MeteringSn+" "+string(r.Code)] = r.Message
+		codes[r.Record.MeteringSN+" "+string(r.Code)] = r.Message
 	}
 	require.Len(t, codes, 3)
 	for _, want := range []string{"sn-3 010", "sn-4 012", "sn-5 001"} {
@@ -256,7 +256,7 @@ func TestOpenAPI_Usage(t *testing.T) {
 	accepted := map[string]string{}
 	for _, u := range kept {
 		if u.Accepted {
-			accepted[u.MeteringSn] = u.UsageValue
+			accepted[u.MeteringSN] = u.UsageValue
 		}
 	}
 	require.Equal(t, map[string]string{"sn-1": "12.5", "sn-2": "1"}, accepted)
@@ -303,7 +303,7 @@ func TestSandbox_RegisteredOrders(t *testing.T) {
 	require.Len(t, got.OrderLine, 1)
 	require.NoError(t, m.RegisterInstance(t.Context(), "CSJ-000002", "judged"))
 	result, err := m.sdk().PushUsage(t.Context(), []marketplaceapi.UsageRecord{{
-		MeteringSn: "sn", InstanceID: "judged", UsageValue: "1", RecordTime: marketplace.FormatTime(m.Now()),
+		MeteringSN: "sn", InstanceID: "judged", UsageValue: "1", RecordTime: marketplace.FormatTime(m.Now()),
 		BeginTime: marketplace.FormatTime(m.Now()), EndTime: marketplace.FormatTime(m.Now().Add(time.Second)),
 	}})
 	require.NoError(t, err)

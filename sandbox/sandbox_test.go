@@ -187,7 +187,7 @@ func (m *market) call(method, path string, body, v any) (int, string) {
 func (m *market) buy(sku string) string {
 	m.t.Helper()
 	var placed sandboxapi.OrderPlaced
-	status, detail := m.call("POST", "/v1/orders", sandboxapi.Purchase{SkuCode: sku}, &placed)
+	status, detail := m.call("POST", "/v1/orders", sandboxapi.Purchase{SKUCode: sku}, &placed)
 	require.Equal(m.t, http.StatusCreated, status, detail)
 	return placed.Order.OrderLineID
 }
@@ -259,10 +259,10 @@ func TestSandbox_AYearOfLife(t *testing.T) {
 	require.NotEqual(t, i.OrderID, refresh["orderId"])
 	require.Equal(t, renewed.ExpireTime.Format("20060102150405"), refresh["expireTime"])
 
-	status, detail := m.call("POST", "/v1/instances/"+line+"/upgrade", sandboxapi.Upgrade{SkuCode: "demo-period-pro", Quantity: 7}, nil)
+	status, detail := m.call("POST", "/v1/instances/"+line+"/upgrade", sandboxapi.Upgrade{SKUCode: "demo-period-pro", Quantity: 7}, nil)
 	require.Equal(t, http.StatusCreated, status, detail)
 	upgraded := m.is(line, sandboxapi.InstanceReady)
-	require.Equal(t, "demo-period-pro", upgraded.SkuCode)
+	require.Equal(t, "demo-period-pro", upgraded.SKUCode)
 	require.Equal(t, 7, upgraded.Quantity)
 
 	m.do(line, "freeze")
@@ -553,9 +553,9 @@ func TestControl_RefusesWithAProblem(t *testing.T) {
 		status       int
 		detail       string
 	}{
-		"unknown SKU":       {"POST", "/v1/orders", sandboxapi.Purchase{SkuCode: "x"}, 400, `no product with skuCode "x"; there are demo-period`},
-		"bad period":        {"POST", "/v1/orders", sandboxapi.Purchase{SkuCode: "demo-period", Period: "1w"}, 400, "such as 1y or 3m"},
-		"period on once":    {"POST", "/v1/orders", sandboxapi.Purchase{SkuCode: "demo-one-time", Period: "1y"}, 400, "has none"},
+		"unknown SKU":       {"POST", "/v1/orders", sandboxapi.Purchase{SKUCode: "x"}, 400, `no product with skuCode "x"; there are demo-period`},
+		"bad period":        {"POST", "/v1/orders", sandboxapi.Purchase{SKUCode: "demo-period", Period: "1w"}, 400, "such as 1y or 3m"},
+		"period on once":    {"POST", "/v1/orders", sandboxapi.Purchase{SKUCode: "demo-one-time", Period: "1y"}, 400, "has none"},
 		"body of a list":    {"POST", "/v1/orders", []int{1}, 400, ""},
 		"unknown instance":  {"POST", "/v1/instances/x/renew", struct{}{}, 404, "nothing of that id"},
 		"renew once":        {"POST", "/v1/instances/" + line + "/renew", struct{}{}, 409, "never expires"},
@@ -587,7 +587,7 @@ func TestControl_RefusesWithAProblem(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, resp.StatusCode, header)
 	}
 	nobody := start(t, "")
-	status, detail := nobody.call("POST", "/v1/orders", sandboxapi.Purchase{SkuCode: "demo-period"}, nil)
+	status, detail := nobody.call("POST", "/v1/orders", sandboxapi.Purchase{SKUCode: "demo-period"}, nil)
 	require.Equal(t, http.StatusConflict, status)
 	require.Contains(t, detail, "setProvider")
 }

@@ -184,7 +184,7 @@ func newOrder(mode string, kind marketplaceapi.OrderType, n int) marketplaceapi.
 			OrderLineID: fmt.Sprintf("%s-%06d", id, i+1),
 			ProductInfo: []marketplaceapi.ProductInfo{{
 				ProductID:   fmt.Sprintf("OFFI%018d", i+1),
-				SkuCode:     "0a4d1578-5295-46a7-92d4-7c803dccc51d",
+				SKUCode:     "0a4d1578-5295-46a7-92d4-7c803dccc51d",
 				LinearValue: 10,
 				ProductName: "Conformance product, " + mode,
 			}},

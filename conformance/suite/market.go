@@ -167,7 +167,7 @@ func recordsAccepted(ctx context.Context, c *Case) {
 	}
 	for _, r := range records {
 		if !r.Accepted && r.ErrorCode != duplicateSN {
-			c.Errorf("usage record %q of instance %q: expected to be accepted, got refused with %s: %s", r.MeteringSn, r.InstanceID, r.ErrorCode, r.ErrorMsg)
+			c.Errorf("usage record %q of instance %q: expected to be accepted, got refused with %s: %s", r.MeteringSN, r.InstanceID, r.ErrorCode, r.ErrorMsg)
 		}
 	}
 }

@@ -145,7 +145,7 @@ func TestUsage(t *testing.T) {
 	s.market.answer = func([]marketplaceapi.UsageRecord) (int, string) { return 503, `` }
 	s.app.pushOnce(t.Context(), s.client, time.Hour)
 	s.market.answer = func(r []marketplaceapi.UsageRecord) (int, string) {
-		return 200, fmt.Sprintf(`{"error_code":"94060999","data":{"abnormal_usage_data":[{"metering_sn":%q,"error_code":"005"}]}}`, r[0].MeteringSn)
+		return 200, fmt.Sprintf(`{"error_code":"94060999","data":{"abnormal_usage_data":[{"metering_sn":%q,"error_code":"005"}]}}`, r[0].MeteringSN)
 	}
 	s.app.pushOnce(t.Context(), s.client, time.Hour)
 	require.Len(t, s.market.pushes, 2)

@@ -35,7 +35,7 @@ func (c *crm) pushOnce(ctx context.Context, market *marketplace.Client, every ti
 		return
 	}
 	for _, r := range result.Rejected {
-		log.Printf("usage record %s: %s %s", r.Record.MeteringSn, r.Code, r.Message)
+		log.Printf("usage record %s: %s %s", r.Record.MeteringSN, r.Code, r.Message)
 	}
 	for _, r := range records {
 		_ = c.with(r.InstanceID, func(i *instance) { i.metered, i.used = i.metered.Add(every), i.used+int(every.Seconds()) })
@@ -53,7 +53,7 @@ func (c *crm) usage(every time.Duration, now time.Time) (records []marketplaceap
 			continue
 		}
 		records = append(records, marketplaceapi.UsageRecord{
-			InstanceID: id, MeteringSn: id + marketplace.FormatTime(i.metered), UsageValue: strconv.Itoa(int(every.Seconds())),
+			InstanceID: id, MeteringSN: id + marketplace.FormatTime(i.metered), UsageValue: strconv.Itoa(int(every.Seconds())),
 			BeginTime: marketplace.FormatTime(i.metered), EndTime: marketplace.FormatTime(end), RecordTime: marketplace.FormatTime(now),
 		})
 	}

@@ -162,8 +162,8 @@ type AbnormalUsageRecord struct {
 	// InstanceID As pushed.
 	InstanceID string `json:"instance_id,omitempty,omitzero"`
 
-	// MeteringSn As pushed.
-	MeteringSn string `json:"metering_sn,omitempty,omitzero"`
+	// MeteringSN As pushed.
+	MeteringSN string `json:"metering_sn,omitempty,omitzero"`
 }
 
 // AbnormalUsageRecordErrorCode Why. 008 is not listed anywhere.
@@ -325,8 +325,8 @@ type ProductInfo struct {
 	// ProductName Name of product and specification.
 	ProductName string `json:"productName,omitempty,omitzero"`
 
-	// SkuCode Id of the specification (SKU).
-	SkuCode string `json:"skuCode,omitempty,omitzero"`
+	// SKUCode Id of the specification (SKU).
+	SKUCode string `json:"skuCode,omitempty,omitzero"`
 }
 
 // UsageAnswer defines model for UsageAnswer.
@@ -384,8 +384,8 @@ type UsageRecord struct {
 	// InstanceID Id of the on-demand instance; never that of a package.
 	InstanceID string `json:"instance_id"`
 
-	// MeteringSn Id of the record, chosen by the ISV, unique and the same on every retry.
-	MeteringSn string `json:"metering_sn"`
+	// MeteringSN Id of the record, chosen by the ISV, unique and the same on every retry.
+	MeteringSN string `json:"metering_sn"`
 
 	// RecordTime When the record was made, UTC, `yyyyMMddTHHmmssZ`.
 	RecordTime string `json:"record_time"`

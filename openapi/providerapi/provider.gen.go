@@ -611,8 +611,8 @@ type TargetProduct struct {
 	// ProductName Name of the target product.
 	ProductName string `json:"productName,omitempty,omitzero"`
 
-	// SkuCode Id of the target specification (SKU).
-	SkuCode string `json:"skuCode,omitempty,omitzero"`
+	// SKUCode Id of the target specification (SKU).
+	SKUCode string `json:"skuCode,omitempty,omitzero"`
 }
 
 // TenantSyncCall defines model for TenantSyncCall.

@@ -301,8 +301,8 @@ type Instance struct {
 	// ReleaseTime While it is frozen because it expired, when it will be released.
 	ReleaseTime time.Time `json:"releaseTime,omitempty,omitzero"`
 
-	// SkuCode Its SKU now.
-	SkuCode string `json:"skuCode"`
+	// SKUCode Its SKU now.
+	SKUCode string `json:"skuCode"`
 
 	// Status `creating` newInstance is not answered yet; `opening` the ISV has it and is asked until it is ready; `ready` in use;
 	// `frozen` expired or in violation, data kept; `released` deleted; `failed` never came into being, the order was refunded.
@@ -379,8 +379,8 @@ type Product struct {
 	// ProductName Name of the product.
 	ProductName string `json:"productName"`
 
-	// SkuCode Id to buy it by.
-	SkuCode string `json:"skuCode"`
+	// SKUCode Id to buy it by.
+	SKUCode string `json:"skuCode"`
 }
 
 // ProductChargingMode How it is charged.
@@ -408,8 +408,8 @@ type Purchase struct {
 	// Quantity Quantity of the linear attribute. Default 1.
 	Quantity int `json:"quantity,omitempty,omitzero"`
 
-	// SkuCode What is bought; see listProducts.
-	SkuCode string `json:"skuCode"`
+	// SKUCode What is bought; see listProducts.
+	SKUCode string `json:"skuCode"`
 }
 
 // Renewal defines model for Renewal.
@@ -454,8 +454,8 @@ type Upgrade struct {
 	// Quantity The quantity to change to. Default the same.
 	Quantity int `json:"quantity,omitempty,omitzero"`
 
-	// SkuCode The product to change to. Default the same.
-	SkuCode string `json:"skuCode,omitempty,omitzero"`
+	// SKUCode The product to change to. Default the same.
+	SKUCode string `json:"skuCode,omitempty,omitzero"`
 }
 
 // UsageRecord defines model for UsageRecord.
@@ -478,8 +478,8 @@ type UsageRecord struct {
 	// InstanceID The on-demand instance.
 	InstanceID string `json:"instanceId"`
 
-	// MeteringSn Id of the record.
-	MeteringSn string `json:"meteringSn"`
+	// MeteringSN Id of the record.
+	MeteringSN string `json:"meteringSn"`
 
 	// PackageInstanceID The package it is deducted from.
 	PackageInstanceID string `json:"packageInstanceId,omitempty,omitzero"`

@@ -172,7 +172,7 @@ const orderAnswer = `{"resultCode":"MKT.0000","resultMsg":"Success","orderInfo":
 func record(n int) marketplaceapi.UsageRecord {
 	return marketplaceapi.UsageRecord{
 		InstanceID: "i-1", RecordTime: "20220809T091000Z", BeginTime: "20220809T080000Z", EndTime: "20220809T090000Z",
-		UsageValue: "99", MeteringSn: fmt.Sprintf("sn-%04d", n),
+		UsageValue: "99", MeteringSN: fmt.Sprintf("sn-%04d", n),
 	}
 }
 

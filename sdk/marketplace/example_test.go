@@ -52,17 +52,17 @@ func ExampleClient() {
 		EndTime:    marketplace.FormatTime(begin.Add(time.Hour)),
 		RecordTime: marketplace.FormatTime(begin.Add(70 * time.Minute)),
 		UsageValue: "99",
-		MeteringSn: "i-1-20220809T08", // the same whenever this hour is pushed
+		MeteringSN: "i-1-20220809T08", // the same whenever this hour is pushed
 	}})
 	if err != nil {
 		panic(err) // nothing is known: push the same records again later
 	}
 	for _, r := range result.Rejected {
 		if r.Repeat() {
-			fmt.Println(r.Record.MeteringSn, "was taken before")
+			fmt.Println(r.Record.MeteringSN, "was taken before")
 			continue
 		}
-		fmt.Println(r.Record.MeteringSn, "has to be mended:", r.Code, r.Message)
+		fmt.Println(r.Record.MeteringSN, "has to be mended:", r.Code, r.Message)
 	}
 
 	// Output:

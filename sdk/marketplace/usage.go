@@ -148,8 +148,8 @@ func pushResult(op string, records []marketplaceapi.UsageRecord, ans *answered) 
 func indexOf(records []marketplaceapi.UsageRecord, r marketplaceapi.AbnormalUsageRecord) int {
 	for i := range records {
 		switch p := &records[i]; {
-		case r.MeteringSn != "":
-			if p.MeteringSn == r.MeteringSn {
+		case r.MeteringSN != "":
+			if p.MeteringSN == r.MeteringSN {
 				return i
 			}
 		case r.InstanceID != "" && p.InstanceID == r.InstanceID && p.BeginTime == r.BeginTime && p.EndTime == r.EndTime:
@@ -194,13 +194,13 @@ func checkRecords(records []marketplaceapi.UsageRecord) error {
 	for i := range records {
 		r := &records[i]
 		twice := ""
-		if first, ok := seen[r.MeteringSn]; ok {
+		if first, ok := seen[r.MeteringSN]; ok {
 			twice = fmt.Sprintf("is that of record %d too", first)
 		} else {
-			seen[r.MeteringSn] = i
+			seen[r.MeteringSN] = i
 		}
 		c.first(i,
-			[2]string{"metering_sn", textProblem(r.MeteringSn, 1)},
+			[2]string{"metering_sn", textProblem(r.MeteringSN, 1)},
 			[2]string{"metering_sn", twice},
 			[2]string{"instance_id", textProblem(r.InstanceID, 1)},
 			[2]string{"record_time", timeProblem(r.RecordTime)},

@@ -20,7 +20,7 @@ func TestPushUsage_BodyIsCanonical(t *testing.T) {
 	t.Parallel()
 	s := setup(t, always(200, `{"error_code":"MKT.0000","error_msg":"Success"}`))
 	r := record(1)
-	r.MeteringSn, r.RelatePkgInstance = "a<b>&c 中\u2028/", "pkg-1"
+	r.MeteringSN, r.RelatePkgInstance = "a<b>&c 中\u2028/", "pkg-1"
 	_, err := s.client.PushUsage(t.Context(), []marketplaceapi.UsageRecord{r, record(2)})
 	require.NoError(t, err)
 	require.NoError(t, s.client.PushUsageOld(t.Context(), []marketplaceapi.UsageRecordOld{recordOld()}))
@@ -103,8 +103,8 @@ func TestPushUsage_RecordsAreCheckedBeforeTheyAreSent(t *testing.T) {
 		{"instance_id", "is empty", func(r *marketplaceapi.UsageRecord) { r.InstanceID = "" }},
 		{"instance_id", "is 65 characters long", func(r *marketplaceapi.UsageRecord) { r.InstanceID = strings.Repeat("x", 65) }},
 		{"instance_id", "is not UTF-8", func(r *marketplaceapi.UsageRecord) { r.InstanceID = "\xff" }},
-		{"metering_sn", "is empty", func(r *marketplaceapi.UsageRecord) { r.MeteringSn = "" }},
-		{"metering_sn", "is that of record 0 too", func(r *marketplaceapi.UsageRecord) { r.MeteringSn = "sn-0000" }},
+		{"metering_sn", "is empty", func(r *marketplaceapi.UsageRecord) { r.MeteringSN = "" }},
+		{"metering_sn", "is that of record 0 too", func(r *marketplaceapi.UsageRecord) { r.MeteringSN = "sn-0000" }},
 		{"record_time", "is no time", func(r *marketplaceapi.UsageRecord) { r.RecordTime = "2022-08-09T09:10:00Z" }},
 		{"record_time", "is no time", func(r *marketplaceapi.UsageRecord) { r.RecordTime = "" }},
 		{"begin_time", "is no time", func(r *marketplaceapi.UsageRecord) { r.BeginTime = "20221309T080000Z" }},

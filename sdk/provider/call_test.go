@@ -124,7 +124,7 @@ func TestRefreshInstance_Expiry(t *testing.T) {
 
 func TestChangeCheck_Product(t *testing.T) {
 	t.Parallel()
-	want := providerapi.TargetProduct{ProductID: "OFFI1", SkuCode: "s", LinearValue: 5}
+	want := providerapi.TargetProduct{ProductID: "OFFI1", SKUCode: "s", LinearValue: 5}
 	for _, info := range []string{
 		`{"productId":"OFFI1","skuCode":"s","linearValue":5}`,
 		`"{\"productId\":\"OFFI1\",\"skuCode\":\"s\",\"linearValue\":5}"`,

@@ -154,7 +154,7 @@ func (a *App) push(ctx context.Context, id string) {
 	begin := time.Now().UTC().Truncate(time.Second)
 	record := marketplaceapi.UsageRecord{
 		InstanceID: id, BeginTime: begin.Format("20060102T150405Z"), EndTime: begin.Add(time.Second).Format("20060102T150405Z"),
-		RecordTime: begin.Format("20060102T150405Z"), UsageValue: "0.25", MeteringSn: id[:min(len(id), 40)] + begin.Format("150405"),
+		RecordTime: begin.Format("20060102T150405Z"), UsageValue: "0.25", MeteringSN: id[:min(len(id), 40)] + begin.Format("150405"),
 	}
 	if a.spoil != nil {
 		a.spoil(&record)

@@ -34,7 +34,7 @@ var commands = []command{
 	}, renew},
 	{"upgrade", "upgrade LINE [--sku SKU] [--quantity N]", [2]int{1, 1}, func(fs *flag.FlagSet) any {
 		u := &sandboxapi.Upgrade{}
-		fs.StringVar(&u.SkuCode, "sku", "", "product to change to (default: the same)")
+		fs.StringVar(&u.SKUCode, "sku", "", "product to change to (default: the same)")
 		fs.IntVar(&u.Quantity, "quantity", 0, "quantity to change to (default: the same)")
 		return u
 	}, upgrade},
@@ -199,7 +199,7 @@ func products(ctx context.Context, c *client, _ []string, _ any) error {
 	list, err := read[sandboxapi.ProductList](c, resp, err)
 	var rows [][]string
 	for _, p := range list.Products {
-		rows = append(rows, []string{p.SkuCode, string(p.ChargingMode), p.Price, p.ProductName})
+		rows = append(rows, []string{p.SKUCode, string(p.ChargingMode), p.Price, p.ProductName})
 	}
 	if err != nil {
 		return err
@@ -214,7 +214,7 @@ type purchase struct {
 
 func purchaseFlags(fs *flag.FlagSet) any {
 	p := &purchase{}
-	fs.StringVar(&p.SkuCode, "sku", "", "what to buy; isv-sandbox products lists it")
+	fs.StringVar(&p.SKUCode, "sku", "", "what to buy; isv-sandbox products lists it")
 	fs.StringVar(&p.Period, "period", "", "for how long, such as 1y or 3m, where something expires (default 1y)")
 	fs.IntVar(&p.Quantity, "quantity", 1, "quantity")
 	fs.DurationVar(&p.wait, "wait", 10*time.Second, "how long to wait until the instance is ready, at most 60s; 0 not at all")
@@ -234,7 +234,7 @@ func purchaseFlags(fs *flag.FlagSet) any {
 
 func buy(ctx context.Context, c *client, _ []string, flags any) error {
 	p, _ := flags.(*purchase)
-	if p.SkuCode == "" {
+	if p.SKUCode == "" {
 		return misuse("buy: --sku is missing")
 	}
 	quiet := *c
@@ -366,7 +366,7 @@ func instances(ctx context.Context, c *client, _ []string, _ any) error {
 	}
 	var rows [][]string
 	for _, i := range list.Instances {
-		rows = append(rows, []string{i.OrderLineID, or(i.InstanceID, "-"), string(i.Status), i.ChargingMode, i.SkuCode, strconv.Itoa(i.Quantity), when(i.ExpireTime)})
+		rows = append(rows, []string{i.OrderLineID, or(i.InstanceID, "-"), string(i.Status), i.ChargingMode, i.SKUCode, strconv.Itoa(i.Quantity), when(i.ExpireTime)})
 	}
 	return c.table("LINE\tINSTANCE\tSTATUS\tCHARGED\tSKU\tQUANTITY\tEXPIRES (UTC)", rows)
 }
@@ -434,7 +434,7 @@ func usageRecords(ctx context.Context, c *client, _ []string, _ any) error {
 		if !u.Accepted {
 			outcome = u.ErrorCode + " " + u.ErrorMsg
 		}
-		rows = append(rows, []string{u.MeteringSn, u.InstanceID, u.BeginTime, u.EndTime, u.UsageValue, outcome})
+		rows = append(rows, []string{u.MeteringSN, u.InstanceID, u.BeginTime, u.EndTime, u.UsageValue, outcome})
 	}
 	return c.table("METERING SN\tINSTANCE\tBEGIN\tEND\tUSAGE\tOUTCOME", rows)
 }

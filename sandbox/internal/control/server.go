@@ -164,7 +164,7 @@ func (s *server) ListProducts(context.Context, ListProductsRequestObject) (ListP
 	list := ListProducts200JSONResponse{Products: []sandboxapi.Product{}}
 	for _, p := range order.Catalogue {
 		list.Products = append(list.Products, sandboxapi.Product{
-			SkuCode: p.SKUCode, ProductID: p.ProductID, ProductName: p.Name, ChargingMode: sandboxapi.ProductChargingMode(p.ChargingMode),
+			SKUCode: p.SKUCode, ProductID: p.ProductID, ProductName: p.Name, ChargingMode: sandboxapi.ProductChargingMode(p.ChargingMode),
 			Price: strconv.Itoa(p.Price),
 		})
 	}
@@ -188,7 +188,7 @@ func (s *server) instanceView(ctx context.Context, i lifecycle.Instance) (sandbo
 	pending, err := s.s.Store().PendingCalls(ctx, i.OrderLineID)
 	return sandboxapi.Instance{
 		OrderLineID: i.OrderLineID, OrderID: i.OrderID, InstanceID: i.InstanceID, Status: i.Status, ChargingMode: string(i.ChargingMode),
-		SkuCode: i.Product.SKUCode, ProductID: i.Product.ProductID, Quantity: i.Product.Quantity, CreateTime: i.CreateTime,
+		SKUCode: i.Product.SKUCode, ProductID: i.Product.ProductID, Quantity: i.Product.Quantity, CreateTime: i.CreateTime,
 		ExpireTime: i.ExpireTime, ReleaseTime: i.ReleaseTime, FrontEndURL: i.FrontEndURL, CallsPending: pending,
 	}, err
 }
@@ -206,7 +206,7 @@ func (s *server) PlaceOrder(ctx context.Context, r PlaceOrderRequestObject) (Pla
 		return nil, &problem{http.StatusConflict, "no-provider", "the sandbox does not know the ISV's production address yet: setProvider, or serve --provider"}
 	}
 	o, i, err := s.s.Book().Buy(ctx, orderbook.Purchase{
-		SKUCode: r.Body.SkuCode, Period: r.Body.Period, Quantity: r.Body.Quantity, ExtendParams: r.Body.ExtendParams,
+		SKUCode: r.Body.SKUCode, Period: r.Body.Period, Quantity: r.Body.Quantity, ExtendParams: r.Body.ExtendParams,
 	})
 	placed, err := s.placed(ctx, o, i, err)
 	return PlaceOrder201JSONResponse(placed), err
@@ -271,7 +271,7 @@ func (s *server) RenewInstance(ctx context.Context, r RenewInstanceRequestObject
 }
 
 func (s *server) UpgradeInstance(ctx context.Context, r UpgradeInstanceRequestObject) (UpgradeInstanceResponseObject, error) {
-	o, i, err := s.s.Book().Upgrade(ctx, r.OrderLineID, r.Body.SkuCode, r.Body.Quantity)
+	o, i, err := s.s.Book().Upgrade(ctx, r.OrderLineID, r.Body.SKUCode, r.Body.Quantity)
 	placed, err := s.placed(ctx, o, i, err)
 	return UpgradeInstance201JSONResponse(placed), err
 }
@@ -361,7 +361,7 @@ func (s *server) ListUsageRecords(ctx context.Context, r ListUsageRecordsRequest
 // UsageView is a usage record as the control API shows it.
 func UsageView(u store.UsageRecord) sandboxapi.UsageRecord {
 	return sandboxapi.UsageRecord{
-		MeteringSn: u.MeteringSN, InstanceID: u.InstanceID, PackageInstanceID: u.RelatePkgInstance, BeginTime: u.BeginTime, EndTime: u.EndTime,
+		MeteringSN: u.MeteringSN, InstanceID: u.InstanceID, PackageInstanceID: u.RelatePkgInstance, BeginTime: u.BeginTime, EndTime: u.EndTime,
 		RecordTime: u.RecordTime, UsageValue: u.UsageValue, ReceivedTime: u.ReceivedAt, Accepted: u.Accepted(),
 		ErrorCode: string(u.Rejection.Code), ErrorMsg: u.Rejection.Message,
 	}

@@ -255,7 +255,7 @@ func (s *server) take(c echo.Context, withSN bool) ([]marketplaceapi.AbnormalUsa
 			}
 			if rejection.Code != "" {
 				rejected = append(rejected, marketplaceapi.AbnormalUsageRecord{
-					InstanceID: r.InstanceID, MeteringSn: r.MeteringSN, BeginTime: r.BeginTime, EndTime: r.EndTime,
+					InstanceID: r.InstanceID, MeteringSN: r.MeteringSN, BeginTime: r.BeginTime, EndTime: r.EndTime,
 					ErrorCode: rejection.Code, ErrorMsg: rejection.Message,
 				})
 			}

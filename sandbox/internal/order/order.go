@@ -128,7 +128,7 @@ func Document(id string, kind marketplaceapi.OrderType, now time.Time, line Line
 	l := marketplaceapi.OrderLine{
 		OrderLineID: LineID(id, 1), ChargingMode: line.Product.ChargingMode,
 		ProductInfo: []marketplaceapi.ProductInfo{{
-			ProductID: line.Product.ProductID, SkuCode: line.Product.SKUCode, LinearValue: line.Quantity, ProductName: line.Product.Name,
+			ProductID: line.Product.ProductID, SKUCode: line.Product.SKUCode, LinearValue: line.Quantity, ProductName: line.Product.Name,
 		}},
 		Currency: amount, CurrencyAfterDiscount: amount,
 	}
@@ -155,5 +155,5 @@ var demoBuyer = marketplaceapi.BuyerInfo{
 // ProductOf reads the product back from an order's line.
 func ProductOf(doc marketplaceapi.OrderInfo) lifecycle.Product {
 	p := doc.OrderLine[0].ProductInfo[0]
-	return lifecycle.Product{SKUCode: p.SkuCode, ProductID: p.ProductID, Quantity: p.LinearValue}
+	return lifecycle.Product{SKUCode: p.SKUCode, ProductID: p.ProductID, Quantity: p.LinearValue}
 }

@@ -368,7 +368,7 @@ func (b *Book) RegisterInstance(ctx context.Context, lineID, instanceID string) 
 		}
 		product := line.ProductInfo[0]
 		i, _ := lifecycle.New(lifecycle.Order{OrderID: o.OrderID, OrderLineID: lineID}, line.ChargingMode, lifecycle.Product{
-			SKUCode: product.SkuCode, ProductID: product.ProductID, Quantity: product.LinearValue,
+			SKUCode: product.SKUCode, ProductID: product.ProductID, Quantity: product.LinearValue,
 		}, o.CreatedAt, time.Time{})
 		i.InstanceID, i.Status = instanceID, sandboxapi.InstanceReady
 		return tx.PutInstance(i)

@@ -34,8 +34,8 @@ var ErrInUse = errors.New("another process is using it")
 // Store is the database. Its methods may be called concurrently.
 type Store struct {
 	lock  *flock.Flock // nil for a database in memory
-	write *sql.DB // one connection: SQLite has one writer at a time
-	read  *sql.DB // the same handle for a database in memory, which has one connection only
+	write *sql.DB      // one connection: SQLite has one writer at a time
+	read  *sql.DB      // the same handle for a database in memory, which has one connection only
 }
 
 // Open opens or creates the database in a file, or in memory for ":memory:".
