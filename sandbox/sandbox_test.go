@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -485,6 +486,24 @@ func TestSandbox_JudgesAnswers(t *testing.T) {
 			require.Contains(t, a.Detail, tc.detail)
 		})
 	}
+	for name, tc := range map[string]struct {
+		err     error
+		outcome sandboxapi.AttemptOutcome
+		detail  string
+	}{
+		"no answer in time": {os.ErrDeadlineExceeded, sandboxapi.AttemptTimeout, "no answer within 20s"},
+		"cut off":           {io.ErrUnexpectedEOF, sandboxapi.AttemptUnreachable, "unexpected EOF"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := start(t, "http://isv.example.com", func(c *sandbox.Config) { c.HTTPClient = &http.Client{Transport: failing{tc.err}} })
+			line := m.buy("demo-period")
+			m.advance("1s")
+			a := m.attempts(line)[0]
+			require.Equal(t, tc.outcome, a.Outcome)
+			require.Contains(t, a.Detail, tc.detail)
+		})
+	}
 	t.Run("nobody there", func(t *testing.T) {
 		t.Parallel()
 		gone := httptest.NewServer(http.NotFoundHandler())
@@ -497,6 +516,11 @@ func TestSandbox_JudgesAnswers(t *testing.T) {
 		require.NotContains(t, a.Detail, "signature=")
 	})
 }
+
+// failing is a network that fails.
+type failing struct{ err error }
+
+func (f failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
 
 func TestSandbox_JournalKeepsNoPasswords(t *testing.T) {
 	t.Parallel()

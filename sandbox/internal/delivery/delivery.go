@@ -133,7 +133,6 @@ func (s *Sender) Send(ctx context.Context, p Prepared) (Result, error) {
 	req.Header.Set("User-Agent", "isvkit-sandbox")
 
 	start := time.Now()
-	defer func() { r.Duration = time.Since(start) }()
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return s.failed(ctx, r, start, err)
