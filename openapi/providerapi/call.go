@@ -19,6 +19,7 @@ const (
 	ClassBase    Class = "base"    // calls told apart by the body field activity
 	ClassKit     Class = "kit"     // the five calls under /produceAPI/v2/
 	ClassGeneral Class = "general" // order notify
+	ClassLicense Class = "license" // the calls about licences
 )
 
 // Call is what the contract says about one call: where it goes, which key signs it, which fields its body has. The calls

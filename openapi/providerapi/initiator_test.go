@@ -36,19 +36,23 @@ func TestWebhookInitiator_MakesEveryCall(t *testing.T) {
 	require.NoError(t, err)
 
 	sent := map[string]func(example []byte, url string) (*http.Response, error){
-		"newInstance":          via(t, w.NewInstance),
-		"queryInstance":        via(t, w.QueryInstance),
-		"refreshInstance":      via(t, w.RefreshInstance),
-		"updateInstanceStatus": via(t, w.UpdateInstanceStatus),
-		"releaseInstance":      via(t, w.ReleaseInstance),
-		"upgradeInstance":      via(t, w.UpgradeInstance),
-		"changeInstanceCheck":  via(t, w.ChangeInstanceCheck),
-		"orderNotify":          via(t, w.OrderNotify),
-		"tenantSync":           via(t, w.TenantSync),
-		"applicationSync":      via(t, w.ApplicationSync),
-		"authSync":             via(t, w.AuthSync),
-		"singleOrgSync":        via(t, w.SingleOrgSync),
-		"allOrgSync":           via(t, w.AllOrgSync),
+		"newInstance":             via(t, w.NewInstance),
+		"queryInstance":           via(t, w.QueryInstance),
+		"refreshInstance":         via(t, w.RefreshInstance),
+		"updateInstanceStatus":    via(t, w.UpdateInstanceStatus),
+		"releaseInstance":         via(t, w.ReleaseInstance),
+		"upgradeInstance":         via(t, w.UpgradeInstance),
+		"changeInstanceCheck":     via(t, w.ChangeInstanceCheck),
+		"orderNotify":             via(t, w.OrderNotify),
+		"refreshLicenseCode":      via(t, w.RefreshLicenseCode),
+		"updateLicenseCodeStatus": via(t, w.UpdateLicenseCodeStatus),
+		"releaseLicenseCode":      via(t, w.ReleaseLicenseCode),
+		"getLicenseAsync":         via(t, w.GetLicenseAsync),
+		"tenantSync":              via(t, w.TenantSync),
+		"applicationSync":         via(t, w.ApplicationSync),
+		"authSync":                via(t, w.AuthSync),
+		"singleOrgSync":           via(t, w.SingleOrgSync),
+		"allOrgSync":              via(t, w.AllOrgSync),
 	}
 	require.Len(t, sent, len(providerapi.Calls))
 	for _, call := range providerapi.Calls {

@@ -17,20 +17,26 @@ import (
 
 // Defines values for Activity.
 const (
-	ActivityChangeInstanceCheck  Activity = "changeInstanceCheck"
-	ActivityNewInstance          Activity = "newInstance"
-	ActivityOrderNotify          Activity = "orderNotify"
-	ActivityQueryInstance        Activity = "queryInstance"
-	ActivityRefreshInstance      Activity = "refreshInstance"
-	ActivityReleaseInstance      Activity = "releaseInstance"
-	ActivityUpdateInstanceStatus Activity = "updateInstanceStatus"
-	ActivityUpgradeInstance      Activity = "upgradeInstance"
+	ActivityChangeInstanceCheck     Activity = "changeInstanceCheck"
+	ActivityGetLicenseAsync         Activity = "getLicenseAsync"
+	ActivityNewInstance             Activity = "newInstance"
+	ActivityOrderNotify             Activity = "orderNotify"
+	ActivityQueryInstance           Activity = "queryInstance"
+	ActivityRefreshInstance         Activity = "refreshInstance"
+	ActivityRefreshLicenseCode      Activity = "refreshLicenseCode"
+	ActivityReleaseInstance         Activity = "releaseInstance"
+	ActivityReleaseLicenseCode      Activity = "releaseLicenseCode"
+	ActivityUpdateInstanceStatus    Activity = "updateInstanceStatus"
+	ActivityUpdateLicenseCodeStatus Activity = "updateLicenseCodeStatus"
+	ActivityUpgradeInstance         Activity = "upgradeInstance"
 )
 
 // Valid indicates whether the value is a known member of the Activity enum.
 func (e Activity) Valid() bool {
 	switch e {
 	case ActivityChangeInstanceCheck:
+		return true
+	case ActivityGetLicenseAsync:
 		return true
 	case ActivityNewInstance:
 		return true
@@ -40,9 +46,15 @@ func (e Activity) Valid() bool {
 		return true
 	case ActivityRefreshInstance:
 		return true
+	case ActivityRefreshLicenseCode:
+		return true
 	case ActivityReleaseInstance:
 		return true
+	case ActivityReleaseLicenseCode:
+		return true
 	case ActivityUpdateInstanceStatus:
+		return true
+	case ActivityUpdateLicenseCodeStatus:
 		return true
 	case ActivityUpgradeInstance:
 		return true
@@ -143,6 +155,10 @@ const (
 	ResultInstanceNotFound     ResultCode = "000003"
 	ResultInternalError        ResultCode = "000005"
 	ResultInvalidParameter     ResultCode = "000002"
+	ResultLicense900           ResultCode = "000900"
+	ResultLicense901           ResultCode = "000901"
+	ResultLicense902           ResultCode = "000902"
+	ResultLicense903           ResultCode = "000903"
 	ResultMobileInUse          ResultCode = "000101"
 	ResultNoResource           ResultCode = "000100"
 	ResultServiceError         ResultCode = "000104"
@@ -170,6 +186,14 @@ func (e ResultCode) Valid() bool {
 	case ResultInternalError:
 		return true
 	case ResultInvalidParameter:
+		return true
+	case ResultLicense900:
+		return true
+	case ResultLicense901:
+		return true
+	case ResultLicense902:
+		return true
+	case ResultLicense903:
 		return true
 	case ResultMobileInUse:
 		return true
@@ -315,7 +339,8 @@ type AllOrgSyncCall struct {
 // Answer defines model for Answer.
 type Answer struct {
 	// ResultCode How a call ended. `000000` is success; `000004` says that the ISV is still working on it. Codes from `000100` belong to
-	// newInstance, except that `000101` also tells that a kit client secret could not be decrypted.
+	// newInstance, except that `000101` also tells that a kit client secret could not be decrypted, and codes from `000900` to
+	// licence calls.
 	ResultCode ResultCode `json:"resultCode"`
 
 	// ResultMsg Text for people. Send it always; the marketplace has been seen to fail at parsing an answer without it.
@@ -427,6 +452,30 @@ type Department struct {
 	ParentCode string `json:"parentCode,omitempty,omitzero"`
 }
 
+// GetLicenseAsyncCall defines model for GetLicenseAsyncCall.
+type GetLicenseAsyncCall struct {
+	// Activity Name of the call.
+	Activity Activity `json:"activity"`
+
+	// DeviceFingerprint The device that the licence is bound to.
+	DeviceFingerprint string `json:"deviceFingerprint,omitempty,omitzero"`
+
+	// EffectiveTime From when the licence holds, `yyyy-MM-dd HH:mm:ss z`; the exact form is known from one example only.
+	EffectiveTime string `json:"effectiveTime"`
+
+	// EventID Id under which the licence is uploaded.
+	EventID string `json:"eventId"`
+
+	// ExpireTime Until when, in the same form; left out where nothing expires.
+	ExpireTime string `json:"expireTime,omitempty,omitzero"`
+
+	// InstanceID The instance whose licence is wanted.
+	InstanceID string `json:"instanceId"`
+
+	// TestFlag `1` marks a debug call of the console or a probe: answer success and change nothing. A real call leaves it out, or sends `0`.
+	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
+}
+
 // InstanceInfo defines model for InstanceInfo.
 type InstanceInfo struct {
 	// AppInfo How the buyer gets in, in plain text. May be left out only if the ISV tells the buyer by message.
@@ -454,7 +503,8 @@ type NewInstanceAnswer struct {
 	InstanceID string `json:"instanceId,omitempty,omitzero"`
 
 	// ResultCode How a call ended. `000000` is success; `000004` says that the ISV is still working on it. Codes from `000100` belong to
-	// newInstance, except that `000101` also tells that a kit client secret could not be decrypted.
+	// newInstance, except that `000101` also tells that a kit client secret could not be decrypted, and codes from `000900` to
+	// licence calls.
 	ResultCode ResultCode `json:"resultCode"`
 
 	// ResultMsg Text for people. Send it always; the marketplace has been seen to fail at parsing an answer without it.
@@ -500,7 +550,8 @@ type QueryInstanceAnswer struct {
 	Info []InstanceInfo `json:"info,omitempty,omitzero"`
 
 	// ResultCode How a call ended. `000000` is success; `000004` says that the ISV is still working on it. Codes from `000100` belong to
-	// newInstance, except that `000101` also tells that a kit client secret could not be decrypted.
+	// newInstance, except that `000101` also tells that a kit client secret could not be decrypted, and codes from `000900` to
+	// licence calls.
 	ResultCode ResultCode `json:"resultCode"`
 
 	// ResultMsg Text for people. Send it always; the marketplace has been seen to fail at parsing an answer without it.
@@ -547,6 +598,33 @@ type RefreshInstanceCall struct {
 	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
 }
 
+// RefreshLicenseCodeCall defines model for RefreshLicenseCodeCall.
+type RefreshLicenseCodeCall struct {
+	// Activity Name of the call.
+	Activity Activity `json:"activity"`
+
+	// ExpireTime The new expiry, UTC, `yyyyMMddHHmmss`.
+	ExpireTime string `json:"expireTime"`
+
+	// License The licence.
+	License string `json:"license"`
+
+	// OrderID The order behind this change of expiry.
+	OrderID string `json:"orderId"`
+
+	// OrderLineID Line of that order.
+	OrderLineID string `json:"orderLineId"`
+
+	// ProductID The new product, sent when the kind of period changes.
+	ProductID string `json:"productId,omitempty,omitzero"`
+
+	// Scene Why the expiry changes, a renewal was paid or cancelled.
+	Scene Scene `json:"scene"`
+
+	// TestFlag `1` marks a debug call of the console or a probe: answer success and change nothing. A real call leaves it out, or sends `0`.
+	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
+}
+
 // ReleaseInstanceCall defines model for ReleaseInstanceCall.
 type ReleaseInstanceCall struct {
 	// Activity Name of the call.
@@ -565,8 +643,27 @@ type ReleaseInstanceCall struct {
 	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
 }
 
+// ReleaseLicenseCodeCall defines model for ReleaseLicenseCodeCall.
+type ReleaseLicenseCodeCall struct {
+	// Activity Name of the call.
+	Activity Activity `json:"activity"`
+
+	// License The licence.
+	License string `json:"license"`
+
+	// OrderID The unsubscription order; left out when the licence simply ran out.
+	OrderID string `json:"orderId,omitempty,omitzero"`
+
+	// OrderLineID Line of the unsubscription order.
+	OrderLineID string `json:"orderLineId,omitempty,omitzero"`
+
+	// TestFlag `1` marks a debug call of the console or a probe: answer success and change nothing. A real call leaves it out, or sends `0`.
+	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
+}
+
 // ResultCode How a call ended. `000000` is success; `000004` says that the ISV is still working on it. Codes from `000100` belong to
-// newInstance, except that `000101` also tells that a kit client secret could not be decrypted.
+// newInstance, except that `000101` also tells that a kit client secret could not be decrypted, and codes from `000900` to
+// licence calls.
 type ResultCode string
 
 // Scene Why the expiry changes: a trial became formal, a renewal was paid, a renewal was cancelled, or a renewal was combined
@@ -655,6 +752,21 @@ type UpdateInstanceStatusCall struct {
 
 	// InstanceID The instance.
 	InstanceID string `json:"instanceId"`
+
+	// Status What is to be done to the instance.
+	Status InstanceStatus `json:"status"`
+
+	// TestFlag `1` marks a debug call of the console or a probe: answer success and change nothing. A real call leaves it out, or sends `0`.
+	TestFlag TestFlag `json:"testFlag,omitempty,omitzero"`
+}
+
+// UpdateLicenseCodeStatusCall defines model for UpdateLicenseCodeStatusCall.
+type UpdateLicenseCodeStatusCall struct {
+	// Activity Name of the call.
+	Activity Activity `json:"activity"`
+
+	// License The licence.
+	License string `json:"license"`
 
 	// Status What is to be done to the instance.
 	Status InstanceStatus `json:"status"`
@@ -814,6 +926,19 @@ type ChangeInstanceCheckParams struct {
 	Nonce Nonce `form:"nonce" json:"nonce"`
 }
 
+// GetLicenseAsyncParams defines parameters for GetLicenseAsync.
+type GetLicenseAsyncParams struct {
+	// Signature `hex(HMAC-SHA256(K, K + nonce + timestamp + lower(hex(HMAC-SHA256(K, body)))))` with K the access key of the interface
+	// class. Upper case in nearly every example; compare without regard to case.
+	Signature Signature `form:"signature" json:"signature"`
+
+	// Timestamp Time of this attempt, milliseconds since 1970 (UTC). At most 60 seconds away from the receiver's clock.
+	Timestamp Timestamp `form:"timestamp" json:"timestamp"`
+
+	// Nonce Random text, new for every attempt. The receiver remembers it, to refuse a replay.
+	Nonce Nonce `form:"nonce" json:"nonce"`
+}
+
 // NewInstanceParams defines parameters for NewInstance.
 type NewInstanceParams struct {
 	// Signature `hex(HMAC-SHA256(K, K + nonce + timestamp + lower(hex(HMAC-SHA256(K, body)))))` with K the access key of the interface
@@ -866,8 +991,34 @@ type RefreshInstanceParams struct {
 	Nonce Nonce `form:"nonce" json:"nonce"`
 }
 
+// RefreshLicenseCodeParams defines parameters for RefreshLicenseCode.
+type RefreshLicenseCodeParams struct {
+	// Signature `hex(HMAC-SHA256(K, K + nonce + timestamp + lower(hex(HMAC-SHA256(K, body)))))` with K the access key of the interface
+	// class. Upper case in nearly every example; compare without regard to case.
+	Signature Signature `form:"signature" json:"signature"`
+
+	// Timestamp Time of this attempt, milliseconds since 1970 (UTC). At most 60 seconds away from the receiver's clock.
+	Timestamp Timestamp `form:"timestamp" json:"timestamp"`
+
+	// Nonce Random text, new for every attempt. The receiver remembers it, to refuse a replay.
+	Nonce Nonce `form:"nonce" json:"nonce"`
+}
+
 // ReleaseInstanceParams defines parameters for ReleaseInstance.
 type ReleaseInstanceParams struct {
+	// Signature `hex(HMAC-SHA256(K, K + nonce + timestamp + lower(hex(HMAC-SHA256(K, body)))))` with K the access key of the interface
+	// class. Upper case in nearly every example; compare without regard to case.
+	Signature Signature `form:"signature" json:"signature"`
+
+	// Timestamp Time of this attempt, milliseconds since 1970 (UTC). At most 60 seconds away from the receiver's clock.
+	Timestamp Timestamp `form:"timestamp" json:"timestamp"`
+
+	// Nonce Random text, new for every attempt. The receiver remembers it, to refuse a replay.
+	Nonce Nonce `form:"nonce" json:"nonce"`
+}
+
+// ReleaseLicenseCodeParams defines parameters for ReleaseLicenseCode.
+type ReleaseLicenseCodeParams struct {
 	// Signature `hex(HMAC-SHA256(K, K + nonce + timestamp + lower(hex(HMAC-SHA256(K, body)))))` with K the access key of the interface
 	// class. Upper case in nearly every example; compare without regard to case.
 	Signature Signature `form:"signature" json:"signature"`
@@ -916,6 +1067,19 @@ type UpdateInstanceStatusParams struct {
 	Nonce Nonce `form:"nonce" json:"nonce"`
 }
 
+// UpdateLicenseCodeStatusParams defines parameters for UpdateLicenseCodeStatus.
+type UpdateLicenseCodeStatusParams struct {
+	// Signature `hex(HMAC-SHA256(K, K + nonce + timestamp + lower(hex(HMAC-SHA256(K, body)))))` with K the access key of the interface
+	// class. Upper case in nearly every example; compare without regard to case.
+	Signature Signature `form:"signature" json:"signature"`
+
+	// Timestamp Time of this attempt, milliseconds since 1970 (UTC). At most 60 seconds away from the receiver's clock.
+	Timestamp Timestamp `form:"timestamp" json:"timestamp"`
+
+	// Nonce Random text, new for every attempt. The receiver remembers it, to refuse a replay.
+	Nonce Nonce `form:"nonce" json:"nonce"`
+}
+
 // UpgradeInstanceParams defines parameters for UpgradeInstance.
 type UpgradeInstanceParams struct {
 	// Signature `hex(HMAC-SHA256(K, K + nonce + timestamp + lower(hex(HMAC-SHA256(K, body)))))` with K the access key of the interface
@@ -941,6 +1105,9 @@ type AuthSyncJSONRequestBody = AuthSyncCall
 // ChangeInstanceCheckJSONRequestBody defines body for ChangeInstanceCheck for application/json ContentType.
 type ChangeInstanceCheckJSONRequestBody = ChangeInstanceCheckCall
 
+// GetLicenseAsyncJSONRequestBody defines body for GetLicenseAsync for application/json ContentType.
+type GetLicenseAsyncJSONRequestBody = GetLicenseAsyncCall
+
 // NewInstanceJSONRequestBody defines body for NewInstance for application/json ContentType.
 type NewInstanceJSONRequestBody = NewInstanceCall
 
@@ -953,8 +1120,14 @@ type QueryInstanceJSONRequestBody = QueryInstanceCall
 // RefreshInstanceJSONRequestBody defines body for RefreshInstance for application/json ContentType.
 type RefreshInstanceJSONRequestBody = RefreshInstanceCall
 
+// RefreshLicenseCodeJSONRequestBody defines body for RefreshLicenseCode for application/json ContentType.
+type RefreshLicenseCodeJSONRequestBody = RefreshLicenseCodeCall
+
 // ReleaseInstanceJSONRequestBody defines body for ReleaseInstance for application/json ContentType.
 type ReleaseInstanceJSONRequestBody = ReleaseInstanceCall
+
+// ReleaseLicenseCodeJSONRequestBody defines body for ReleaseLicenseCode for application/json ContentType.
+type ReleaseLicenseCodeJSONRequestBody = ReleaseLicenseCodeCall
 
 // SingleOrgSyncJSONRequestBody defines body for SingleOrgSync for application/json ContentType.
 type SingleOrgSyncJSONRequestBody = SingleOrgSyncCall
@@ -964,6 +1137,9 @@ type TenantSyncJSONRequestBody = TenantSyncCall
 
 // UpdateInstanceStatusJSONRequestBody defines body for UpdateInstanceStatus for application/json ContentType.
 type UpdateInstanceStatusJSONRequestBody = UpdateInstanceStatusCall
+
+// UpdateLicenseCodeStatusJSONRequestBody defines body for UpdateLicenseCodeStatus for application/json ContentType.
+type UpdateLicenseCodeStatusJSONRequestBody = UpdateLicenseCodeStatusCall
 
 // UpgradeInstanceJSONRequestBody defines body for UpgradeInstance for application/json ContentType.
 type UpgradeInstanceJSONRequestBody = UpgradeInstanceCall
@@ -1174,6 +1350,11 @@ type WebhookInitiatorInterface interface {
 
 	ChangeInstanceCheck(ctx context.Context, targetURL string, params *ChangeInstanceCheckParams, body ChangeInstanceCheckJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetLicenseAsyncWithBody fires the getLicenseAsync webhook with any body
+	GetLicenseAsyncWithBody(ctx context.Context, targetURL string, params *GetLicenseAsyncParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	GetLicenseAsync(ctx context.Context, targetURL string, params *GetLicenseAsyncParams, body GetLicenseAsyncJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// NewInstanceWithBody fires the newInstance webhook with any body
 	NewInstanceWithBody(ctx context.Context, targetURL string, params *NewInstanceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -1194,10 +1375,20 @@ type WebhookInitiatorInterface interface {
 
 	RefreshInstance(ctx context.Context, targetURL string, params *RefreshInstanceParams, body RefreshInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RefreshLicenseCodeWithBody fires the refreshLicenseCode webhook with any body
+	RefreshLicenseCodeWithBody(ctx context.Context, targetURL string, params *RefreshLicenseCodeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	RefreshLicenseCode(ctx context.Context, targetURL string, params *RefreshLicenseCodeParams, body RefreshLicenseCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ReleaseInstanceWithBody fires the releaseInstance webhook with any body
 	ReleaseInstanceWithBody(ctx context.Context, targetURL string, params *ReleaseInstanceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	ReleaseInstance(ctx context.Context, targetURL string, params *ReleaseInstanceParams, body ReleaseInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReleaseLicenseCodeWithBody fires the releaseLicenseCode webhook with any body
+	ReleaseLicenseCodeWithBody(ctx context.Context, targetURL string, params *ReleaseLicenseCodeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	ReleaseLicenseCode(ctx context.Context, targetURL string, params *ReleaseLicenseCodeParams, body ReleaseLicenseCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SingleOrgSyncWithBody fires the singleOrgSync webhook with any body
 	SingleOrgSyncWithBody(ctx context.Context, targetURL string, params *SingleOrgSyncParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1213,6 +1404,11 @@ type WebhookInitiatorInterface interface {
 	UpdateInstanceStatusWithBody(ctx context.Context, targetURL string, params *UpdateInstanceStatusParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	UpdateInstanceStatus(ctx context.Context, targetURL string, params *UpdateInstanceStatusParams, body UpdateInstanceStatusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateLicenseCodeStatusWithBody fires the updateLicenseCodeStatus webhook with any body
+	UpdateLicenseCodeStatusWithBody(ctx context.Context, targetURL string, params *UpdateLicenseCodeStatusParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	UpdateLicenseCodeStatus(ctx context.Context, targetURL string, params *UpdateLicenseCodeStatusParams, body UpdateLicenseCodeStatusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpgradeInstanceWithBody fires the upgradeInstance webhook with any body
 	UpgradeInstanceWithBody(ctx context.Context, targetURL string, params *UpgradeInstanceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1306,6 +1502,30 @@ func (p *WebhookInitiator) ChangeInstanceCheckWithBody(ctx context.Context, targ
 
 func (p *WebhookInitiator) ChangeInstanceCheck(ctx context.Context, targetURL string, params *ChangeInstanceCheckParams, body ChangeInstanceCheckJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewChangeInstanceCheckWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) GetLicenseAsyncWithBody(ctx context.Context, targetURL string, params *GetLicenseAsyncParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLicenseAsyncWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) GetLicenseAsync(ctx context.Context, targetURL string, params *GetLicenseAsyncParams, body GetLicenseAsyncJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLicenseAsyncWebhookRequest(targetURL, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1412,6 +1632,30 @@ func (p *WebhookInitiator) RefreshInstance(ctx context.Context, targetURL string
 	return p.Client.Do(req)
 }
 
+func (p *WebhookInitiator) RefreshLicenseCodeWithBody(ctx context.Context, targetURL string, params *RefreshLicenseCodeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefreshLicenseCodeWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) RefreshLicenseCode(ctx context.Context, targetURL string, params *RefreshLicenseCodeParams, body RefreshLicenseCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRefreshLicenseCodeWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
 func (p *WebhookInitiator) ReleaseInstanceWithBody(ctx context.Context, targetURL string, params *ReleaseInstanceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReleaseInstanceWebhookRequestWithBody(targetURL, params, contentType, body)
 	if err != nil {
@@ -1426,6 +1670,30 @@ func (p *WebhookInitiator) ReleaseInstanceWithBody(ctx context.Context, targetUR
 
 func (p *WebhookInitiator) ReleaseInstance(ctx context.Context, targetURL string, params *ReleaseInstanceParams, body ReleaseInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReleaseInstanceWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ReleaseLicenseCodeWithBody(ctx context.Context, targetURL string, params *ReleaseLicenseCodeParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseLicenseCodeWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ReleaseLicenseCode(ctx context.Context, targetURL string, params *ReleaseLicenseCodeParams, body ReleaseLicenseCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReleaseLicenseCodeWebhookRequest(targetURL, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1498,6 +1766,30 @@ func (p *WebhookInitiator) UpdateInstanceStatusWithBody(ctx context.Context, tar
 
 func (p *WebhookInitiator) UpdateInstanceStatus(ctx context.Context, targetURL string, params *UpdateInstanceStatusParams, body UpdateInstanceStatusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateInstanceStatusWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) UpdateLicenseCodeStatusWithBody(ctx context.Context, targetURL string, params *UpdateLicenseCodeStatusParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateLicenseCodeStatusWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) UpdateLicenseCodeStatus(ctx context.Context, targetURL string, params *UpdateLicenseCodeStatusParams, body UpdateLicenseCodeStatusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateLicenseCodeStatusWebhookRequest(targetURL, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1728,6 +2020,71 @@ func NewChangeInstanceCheckWebhookRequest(targetURL string, params *ChangeInstan
 
 // NewChangeInstanceCheckWebhookRequestWithBody builds a POST request for the changeInstanceCheck webhook with any body
 func NewChangeInstanceCheckWebhookRequestWithBody(targetURL string, params *ChangeInstanceCheckParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		queryValues := reqURL.Query()
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "signature", params.Signature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "timestamp", params.Timestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "nonce", params.Nonce, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		reqURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetLicenseAsyncWebhookRequest builds a application/json POST request for the getLicenseAsync webhook
+func NewGetLicenseAsyncWebhookRequest(targetURL string, params *GetLicenseAsyncParams, body GetLicenseAsyncJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewGetLicenseAsyncWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewGetLicenseAsyncWebhookRequestWithBody builds a POST request for the getLicenseAsync webhook with any body
+func NewGetLicenseAsyncWebhookRequestWithBody(targetURL string, params *GetLicenseAsyncParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 	_ = err
 
@@ -2040,6 +2397,71 @@ func NewRefreshInstanceWebhookRequestWithBody(targetURL string, params *RefreshI
 	return req, nil
 }
 
+// NewRefreshLicenseCodeWebhookRequest builds a application/json POST request for the refreshLicenseCode webhook
+func NewRefreshLicenseCodeWebhookRequest(targetURL string, params *RefreshLicenseCodeParams, body RefreshLicenseCodeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRefreshLicenseCodeWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewRefreshLicenseCodeWebhookRequestWithBody builds a POST request for the refreshLicenseCode webhook with any body
+func NewRefreshLicenseCodeWebhookRequestWithBody(targetURL string, params *RefreshLicenseCodeParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		queryValues := reqURL.Query()
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "signature", params.Signature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "timestamp", params.Timestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "nonce", params.Nonce, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		reqURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewReleaseInstanceWebhookRequest builds a application/json POST request for the releaseInstance webhook
 func NewReleaseInstanceWebhookRequest(targetURL string, params *ReleaseInstanceParams, body ReleaseInstanceJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2053,6 +2475,71 @@ func NewReleaseInstanceWebhookRequest(targetURL string, params *ReleaseInstanceP
 
 // NewReleaseInstanceWebhookRequestWithBody builds a POST request for the releaseInstance webhook with any body
 func NewReleaseInstanceWebhookRequestWithBody(targetURL string, params *ReleaseInstanceParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		queryValues := reqURL.Query()
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "signature", params.Signature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "timestamp", params.Timestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "nonce", params.Nonce, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		reqURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewReleaseLicenseCodeWebhookRequest builds a application/json POST request for the releaseLicenseCode webhook
+func NewReleaseLicenseCodeWebhookRequest(targetURL string, params *ReleaseLicenseCodeParams, body ReleaseLicenseCodeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReleaseLicenseCodeWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewReleaseLicenseCodeWebhookRequestWithBody builds a POST request for the releaseLicenseCode webhook with any body
+func NewReleaseLicenseCodeWebhookRequestWithBody(targetURL string, params *ReleaseLicenseCodeParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 	_ = err
 
@@ -2240,6 +2727,71 @@ func NewUpdateInstanceStatusWebhookRequest(targetURL string, params *UpdateInsta
 
 // NewUpdateInstanceStatusWebhookRequestWithBody builds a POST request for the updateInstanceStatus webhook with any body
 func NewUpdateInstanceStatusWebhookRequestWithBody(targetURL string, params *UpdateInstanceStatusParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		queryValues := reqURL.Query()
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "signature", params.Signature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "timestamp", params.Timestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "nonce", params.Nonce, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		reqURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUpdateLicenseCodeStatusWebhookRequest builds a application/json POST request for the updateLicenseCodeStatus webhook
+func NewUpdateLicenseCodeStatusWebhookRequest(targetURL string, params *UpdateLicenseCodeStatusParams, body UpdateLicenseCodeStatusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateLicenseCodeStatusWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewUpdateLicenseCodeStatusWebhookRequestWithBody builds a POST request for the updateLicenseCodeStatus webhook with any body
+func NewUpdateLicenseCodeStatusWebhookRequestWithBody(targetURL string, params *UpdateLicenseCodeStatusParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 	_ = err
 

@@ -240,7 +240,7 @@ func TestTimetable_FollowsTheContract(t *testing.T) {
 	compared := 0
 	for name, hook := range doc.Webhooks {
 		retry := hook.Post.Retry
-		if hook.Post.Class == "kit" || retry.Every == "never" {
+		if hook.Post.Class == "kit" || hook.Post.Class == "license" || retry.Every == "never" {
 			continue // the sandbox makes no such call yet
 		}
 		table := lifecycle.TimetableOf(providerapi.Activity(name))
