@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for AbnormalUsageRecordErrorCode.
@@ -88,6 +89,45 @@ func (e ChargingMode) Valid() bool {
 	}
 }
 
+// Defines values for KitTokenRequestGrantType.
+const (
+	GrantCode    KitTokenRequestGrantType = "authorization_code"
+	GrantRefresh KitTokenRequestGrantType = "refresh_token"
+)
+
+// Valid indicates whether the value is a known member of the KitTokenRequestGrantType enum.
+func (e KitTokenRequestGrantType) Valid() bool {
+	switch e {
+	case GrantCode:
+		return true
+	case GrantRefresh:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LicenseStatus.
+const (
+	LicenseAlive    LicenseStatus = "ALIVE"
+	LicenseExpired  LicenseStatus = "EXPIRED"
+	LicenseReleased LicenseStatus = "RELEASED"
+)
+
+// Valid indicates whether the value is a known member of the LicenseStatus enum.
+func (e LicenseStatus) Valid() bool {
+	switch e {
+	case LicenseAlive:
+		return true
+	case LicenseExpired:
+		return true
+	case LicenseReleased:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OrderType.
 const (
 	OrderChange        OrderType = "CHANGE"
@@ -139,6 +179,24 @@ func (e PeriodType) Valid() bool {
 	}
 }
 
+// Defines values for UploadType.
+const (
+	UploadCharacters UploadType = "CHARACTERS"
+	UploadFile       UploadType = "FILE"
+)
+
+// Valid indicates whether the value is a known member of the UploadType enum.
+func (e UploadType) Valid() bool {
+	switch e {
+	case UploadCharacters:
+		return true
+	case UploadFile:
+		return true
+	default:
+		return false
+	}
+}
+
 // AbnormalUsageData The records that were not accepted.
 type AbnormalUsageData struct {
 	// AbnormalUsageData One entry per record that was not accepted.
@@ -168,6 +226,15 @@ type AbnormalUsageRecord struct {
 
 // AbnormalUsageRecordErrorCode Why. 008 is not listed anywhere.
 type AbnormalUsageRecordErrorCode string
+
+// ActivatedLicense defines model for ActivatedLicense.
+type ActivatedLicense struct {
+	// LicenseCode The licence code; in the answer to a list only.
+	LicenseCode string `json:"license_code,omitempty,omitzero"`
+
+	// LicenseCodeInfo A LicenseCodeInfo, as JSON in a text.
+	LicenseCodeInfo openapi_types.File `json:"license_code_info"`
+}
 
 // BuyerInfo defines model for BuyerInfo.
 type BuyerInfo struct {
@@ -218,6 +285,278 @@ type GatewayErrorAnswer struct {
 
 	// RequestID Id of the request in the gateway's log.
 	RequestID string `json:"request_id,omitempty,omitzero"`
+}
+
+// HeartbeatInfo Who uses the software. Withdrawn; only software that sent it before may go on.
+//
+// Deprecated: this type has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+type HeartbeatInfo struct {
+	// IP Address from which the user logged in.
+	IP string `json:"ip,omitempty,omitzero"`
+
+	// ThirdPartyAccount Id of the user or device in the ISV's software.
+	ThirdPartyAccount string `json:"thirdPartyAccount"`
+}
+
+// KitErrorAnswer defines model for KitErrorAnswer.
+type KitErrorAnswer struct {
+	// Error Why, as a word of OAuth 2.0.
+	Error string `json:"error"`
+
+	// ErrorDescription Text for people.
+	ErrorDescription string `json:"error_description,omitempty,omitzero"`
+}
+
+// KitToken defines model for KitToken.
+type KitToken struct {
+	// AccessToken For `kitUserInfo`.
+	AccessToken string `json:"access_token"`
+
+	// ExpiresIn Seconds until the access token ends.
+	ExpiresIn int `json:"expires_in,omitempty,omitzero"`
+
+	// RefreshToken Good for 30 days.
+	RefreshToken string `json:"refresh_token,omitempty,omitzero"`
+
+	// Scope What the token is for.
+	Scope string `json:"scope,omitempty,omitzero"`
+
+	// TokenType Always Bearer.
+	TokenType string `json:"token_type,omitempty,omitzero"`
+}
+
+// KitTokenRequest defines model for KitTokenRequest.
+type KitTokenRequest struct {
+	// ClientID `clientId` of applicationSync.
+	ClientID string `json:"client_id"`
+
+	// ClientSecret `clientSecret` of applicationSync, decrypted.
+	ClientSecret string `json:"client_secret"`
+
+	// Code Mandatory with authorization_code. Can be used once.
+	Code string `json:"code,omitempty,omitzero"`
+
+	// GrantType What the token is asked for with.
+	GrantType KitTokenRequestGrantType `json:"grant_type"`
+
+	// RedirectURI The registered address, if it is given at all.
+	RedirectURI string `json:"redirect_uri,omitempty,omitzero"`
+
+	// RefreshToken Mandatory with refresh_token.
+	RefreshToken string `json:"refresh_token,omitempty,omitzero"`
+}
+
+// KitTokenRequestGrantType What the token is asked for with.
+type KitTokenRequestGrantType string
+
+// KitUser The user who logged in. Which fields may be missing is not said.
+type KitUser struct {
+	// AccName Name of the account that the user belongs to.
+	AccName string `json:"accName,omitempty,omitzero"`
+
+	// Email E-mail address.
+	Email string `json:"email,omitempty,omitzero"`
+
+	// ID Id of the user at the auth centre.
+	ID string `json:"id,omitempty,omitzero"`
+
+	// LoginName Name that the user logs in with.
+	LoginName string `json:"loginName,omitempty,omitzero"`
+
+	// Mobile Mobile number.
+	Mobile string `json:"mobile,omitempty,omitzero"`
+
+	// Name Name of the person.
+	Name string `json:"name,omitempty,omitzero"`
+
+	// OrganizationCode Code of the department, the `orgCode` of the department syncs.
+	OrganizationCode string `json:"organizationCode,omitempty,omitzero"`
+
+	// OrganizationName Name of the department.
+	OrganizationName string `json:"organizationName,omitempty,omitzero"`
+
+	// ProjectName Name of the tenant.
+	ProjectName string `json:"projectName,omitempty,omitzero"`
+
+	// Role `user` or `admin`.
+	Role string `json:"role,omitempty,omitzero"`
+
+	// Tenant Id of the tenant.
+	Tenant string `json:"tenant,omitempty,omitzero"`
+
+	// UserID Id of the user in the marketplace's account system.
+	UserID string `json:"userId,omitempty,omitzero"`
+
+	// UserName Name of the account, the `userName` of authSync.
+	UserName string `json:"userName,omitempty,omitzero"`
+}
+
+// LicenseActivate defines model for LicenseActivate.
+type LicenseActivate struct {
+	// License The licence code.
+	License string `json:"license"`
+
+	// RealEffectTime When the software takes effect, UTC, `yyyyMMddHHmmss`; not before the order was placed.
+	RealEffectTime string `json:"real_effect_time,omitempty,omitzero"`
+}
+
+// LicenseActivateAnswer defines model for LicenseActivateAnswer.
+type LicenseActivateAnswer struct {
+	Data ActivatedLicense `json:"data,omitempty,omitzero"`
+
+	// ErrorCode How an upload or a licence operation ended, mostly with HTTP 200. 92020000 success · 92020001 internal error of another service ·
+	// 92020002 parameter not valid · 92020003 state of the licence does not allow it, such as a second activation · 92020004 the
+	// buyer has not received the licence yet · 92020005 no such licence · 92020011 the licence is not activated · 92020020 one of
+	// the licences is not valid · 91381034 and 91381035 state of the licence, mentioned without a text · 95000001 parameter missing
+	// or of wrong form · 95000002 method · 95000003 content type · 95000004 body cannot be read. Codes of signing and limits are
+	// those of the other operations.
+	ErrorCode LicenseErrorCode `json:"error_code"`
+
+	// ErrorMsg Text for people.
+	ErrorMsg string `json:"error_msg,omitempty,omitzero"`
+}
+
+// LicenseCodeInfo What `license_code_info` holds.
+type LicenseCodeInfo struct {
+	// Amount Quantity, for products priced by quantity.
+	Amount int `json:"amount,omitempty,omitzero"`
+
+	// ExpireTime An estimate of when it ends, `yyyyMMddHHmmss`; licenseHeartbeat tells the real time.
+	ExpireTime string `json:"expire_time,omitempty,omitzero"`
+
+	// OrderID Id of the order.
+	OrderID string `json:"order_id,omitempty,omitzero"`
+
+	// ProductID Id of the product.
+	ProductID string `json:"product_id,omitempty,omitzero"`
+
+	// Status State of a licence.
+	Status LicenseStatus `json:"status"`
+}
+
+// LicenseErrorAnswer defines model for LicenseErrorAnswer.
+type LicenseErrorAnswer struct {
+	// ErrorCode How an upload or a licence operation ended, mostly with HTTP 200. 92020000 success · 92020001 internal error of another service ·
+	// 92020002 parameter not valid · 92020003 state of the licence does not allow it, such as a second activation · 92020004 the
+	// buyer has not received the licence yet · 92020005 no such licence · 92020011 the licence is not activated · 92020020 one of
+	// the licences is not valid · 91381034 and 91381035 state of the licence, mentioned without a text · 95000001 parameter missing
+	// or of wrong form · 95000002 method · 95000003 content type · 95000004 body cannot be read. Codes of signing and limits are
+	// those of the other operations.
+	ErrorCode LicenseErrorCode `json:"error_code"`
+
+	// ErrorMsg Text for people.
+	ErrorMsg string `json:"error_msg,omitempty,omitzero"`
+}
+
+// LicenseErrorCode How an upload or a licence operation ended, mostly with HTTP 200. 92020000 success · 92020001 internal error of another service ·
+// 92020002 parameter not valid · 92020003 state of the licence does not allow it, such as a second activation · 92020004 the
+// buyer has not received the licence yet · 92020005 no such licence · 92020011 the licence is not activated · 92020020 one of
+// the licences is not valid · 91381034 and 91381035 state of the licence, mentioned without a text · 95000001 parameter missing
+// or of wrong form · 95000002 method · 95000003 content type · 95000004 body cannot be read. Codes of signing and limits are
+// those of the other operations.
+type LicenseErrorCode = string
+
+// LicenseHeartbeat defines model for LicenseHeartbeat.
+type LicenseHeartbeat struct {
+	// HeartbeatInfo Who uses the software. Withdrawn; only software that sent it before may go on.
+	// Deprecated: this property has been marked as deprecated upstream, but no `x-deprecated-reason` was set
+	HeartbeatInfo HeartbeatInfo `json:"heartbeatInfo,omitempty,omitzero"`
+
+	// License The licence code.
+	License string `json:"license"`
+}
+
+// LicenseHeartbeatAnswer defines model for LicenseHeartbeatAnswer.
+type LicenseHeartbeatAnswer struct {
+	// Data State of a licence. The table goes on behind activate_time, which is as far as it is visible.
+	Data LicenseInfo `json:"data,omitempty,omitzero"`
+
+	// ErrorCode How an upload or a licence operation ended, mostly with HTTP 200. 92020000 success · 92020001 internal error of another service ·
+	// 92020002 parameter not valid · 92020003 state of the licence does not allow it, such as a second activation · 92020004 the
+	// buyer has not received the licence yet · 92020005 no such licence · 92020011 the licence is not activated · 92020020 one of
+	// the licences is not valid · 91381034 and 91381035 state of the licence, mentioned without a text · 95000001 parameter missing
+	// or of wrong form · 95000002 method · 95000003 content type · 95000004 body cannot be read. Codes of signing and limits are
+	// those of the other operations.
+	ErrorCode LicenseErrorCode `json:"error_code"`
+
+	// ErrorMsg Text for people.
+	ErrorMsg string `json:"error_msg,omitempty,omitzero"`
+}
+
+// LicenseInfo State of a licence. The table goes on behind activate_time, which is as far as it is visible.
+type LicenseInfo struct {
+	// ActivateTime When it was activated, `yyyyMMddHHmmss`; the form is concluded from the other times.
+	ActivateTime string `json:"activate_time,omitempty,omitzero"`
+
+	// Amount Quantity.
+	Amount int `json:"amount,omitempty,omitzero"`
+
+	// ExpireTime When it ends, `yyyyMMddHHmmss`.
+	ExpireTime string `json:"expire_time,omitempty,omitzero"`
+
+	// LicenseCode The licence code.
+	LicenseCode string `json:"license_code"`
+
+	// OrderID Id of the order.
+	OrderID string `json:"order_id,omitempty,omitzero"`
+
+	// ProductID Id of the product.
+	ProductID string `json:"product_id,omitempty,omitzero"`
+
+	// Status State of a licence.
+	Status LicenseStatus `json:"status"`
+}
+
+// LicenseStatus State of a licence.
+type LicenseStatus string
+
+// LicensesActivate defines model for LicensesActivate.
+type LicensesActivate struct {
+	// LicenseList The licence codes.
+	LicenseList []string `json:"license_list"`
+
+	// RealEffectTime When the software takes effect, UTC, `yyyyMMddHHmmss`; not before the order was placed.
+	RealEffectTime string `json:"real_effect_time,omitempty,omitzero"`
+}
+
+// LicensesActivateAnswer defines model for LicensesActivateAnswer.
+type LicensesActivateAnswer struct {
+	// Data One entry per licence. The shape is not published.
+	Data []ActivatedLicense `json:"data,omitempty,omitzero"`
+
+	// ErrorCode How an upload or a licence operation ended, mostly with HTTP 200. 92020000 success · 92020001 internal error of another service ·
+	// 92020002 parameter not valid · 92020003 state of the licence does not allow it, such as a second activation · 92020004 the
+	// buyer has not received the licence yet · 92020005 no such licence · 92020011 the licence is not activated · 92020020 one of
+	// the licences is not valid · 91381034 and 91381035 state of the licence, mentioned without a text · 95000001 parameter missing
+	// or of wrong form · 95000002 method · 95000003 content type · 95000004 body cannot be read. Codes of signing and limits are
+	// those of the other operations.
+	ErrorCode LicenseErrorCode `json:"error_code"`
+
+	// ErrorMsg Text for people.
+	ErrorMsg string `json:"error_msg,omitempty,omitzero"`
+}
+
+// LicensesHeartbeat defines model for LicensesHeartbeat.
+type LicensesHeartbeat struct {
+	// LicenseList The licence codes.
+	LicenseList []string `json:"license_list"`
+}
+
+// LicensesHeartbeatAnswer defines model for LicensesHeartbeatAnswer.
+type LicensesHeartbeatAnswer struct {
+	// Data One entry per licence. The shape is not published.
+	Data []LicenseInfo `json:"data,omitempty,omitzero"`
+
+	// ErrorCode How an upload or a licence operation ended, mostly with HTTP 200. 92020000 success · 92020001 internal error of another service ·
+	// 92020002 parameter not valid · 92020003 state of the licence does not allow it, such as a second activation · 92020004 the
+	// buyer has not received the licence yet · 92020005 no such licence · 92020011 the licence is not activated · 92020020 one of
+	// the licences is not valid · 91381034 and 91381035 state of the licence, mentioned without a text · 95000001 parameter missing
+	// or of wrong form · 95000002 method · 95000003 content type · 95000004 body cannot be read. Codes of signing and limits are
+	// those of the other operations.
+	ErrorCode LicenseErrorCode `json:"error_code"`
+
+	// ErrorMsg Text for people.
+	ErrorMsg string `json:"error_msg,omitempty,omitzero"`
 }
 
 // MarketplaceCode How a call to the open API ended. `MKT.` is the current prefix, `CBC.` the older one. 0000 success · 0999 internal error ·
@@ -329,6 +668,47 @@ type ProductInfo struct {
 	SKUCode string `json:"skuCode,omitempty,omitzero"`
 }
 
+// Upload The parts. The file is mandatory for type FILE.
+type Upload struct {
+	// File The bytes of the file, with its name.
+	File openapi_types.File `json:"file,omitempty,omitzero"`
+
+	// IsvUpdateFileReq What is uploaded, as JSON.
+	IsvUpdateFileReq UploadDescription `json:"isvUpdateFileReq"`
+}
+
+// UploadAnswer defines model for UploadAnswer.
+type UploadAnswer struct {
+	// ErrorCode How an upload or a licence operation ended, mostly with HTTP 200. 92020000 success · 92020001 internal error of another service ·
+	// 92020002 parameter not valid · 92020003 state of the licence does not allow it, such as a second activation · 92020004 the
+	// buyer has not received the licence yet · 92020005 no such licence · 92020011 the licence is not activated · 92020020 one of
+	// the licences is not valid · 91381034 and 91381035 state of the licence, mentioned without a text · 95000001 parameter missing
+	// or of wrong form · 95000002 method · 95000003 content type · 95000004 body cannot be read. Codes of signing and limits are
+	// those of the other operations.
+	ErrorCode LicenseErrorCode `json:"error_code"`
+
+	// ErrorMsg Text for people.
+	ErrorMsg string `json:"error_msg,omitempty,omitzero"`
+}
+
+// UploadDescription What is uploaded; the table calls name and hash mandatory for FILE and the text for CHARACTERS.
+type UploadDescription struct {
+	// Characters The text; mandatory for CHARACTERS.
+	Characters string `json:"characters,omitempty,omitzero"`
+
+	// FileName Name of the file; mandatory for FILE, although the example has none.
+	FileName string `json:"file_name,omitempty,omitzero"`
+
+	// Sha256 SHA-256 of the file, in lower-case hex as in the example; mandatory for FILE.
+	Sha256 string `json:"sha256,omitempty,omitzero"`
+
+	// Type A text, or a file.
+	Type UploadType `json:"type"`
+}
+
+// UploadType A text, or a file.
+type UploadType string
+
 // UsageAnswer defines model for UsageAnswer.
 type UsageAnswer struct {
 	// Data The records that were not accepted.
@@ -421,6 +801,17 @@ type UsageRecordOld struct {
 	UsageValue string `json:"usage_value"`
 }
 
+// KitError defines model for KitError.
+type KitError = KitErrorAnswer
+
+// LicenseError defines model for LicenseError.
+type LicenseError = LicenseErrorAnswer
+
+// LicenseErrorOrGateway defines model for LicenseErrorOrGateway.
+type LicenseErrorOrGateway struct {
+	union json.RawMessage
+}
+
 // OrderError defines model for OrderError.
 type OrderError = OrderErrorAnswer
 
@@ -458,11 +849,97 @@ type QueryOrderParams struct {
 	OrderLineID string `form:"orderLineId,omitempty" json:"orderLineId,omitempty,omitzero"`
 }
 
+// KitLogoutParams defines parameters for KitLogout.
+type KitLogoutParams struct {
+	// RedirectURL Where the browser goes afterwards.
+	RedirectURL string `form:"redirect_url,omitempty" json:"redirect_url,omitempty,omitzero"`
+}
+
 // PushUsageJSONRequestBody defines body for PushUsage for application/json ContentType.
 type PushUsageJSONRequestBody = UsagePush
 
+// ActivateLicenseJSONRequestBody defines body for ActivateLicense for application/json ContentType.
+type ActivateLicenseJSONRequestBody = LicenseActivate
+
+// LicenseHeartbeatJSONRequestBody defines body for LicenseHeartbeat for application/json ContentType.
+type LicenseHeartbeatJSONRequestBody = LicenseHeartbeat
+
+// UploadFileMultipartRequestBody defines body for UploadFile for multipart/form-data ContentType.
+type UploadFileMultipartRequestBody = Upload
+
+// ActivateLicensesJSONRequestBody defines body for ActivateLicenses for application/json ContentType.
+type ActivateLicensesJSONRequestBody = LicensesActivate
+
+// LicenseHeartbeatsJSONRequestBody defines body for LicenseHeartbeats for application/json ContentType.
+type LicenseHeartbeatsJSONRequestBody = LicensesHeartbeat
+
+// KitTokenFormdataRequestBody defines body for KitToken for application/x-www-form-urlencoded ContentType.
+type KitTokenFormdataRequestBody = KitTokenRequest
+
 // PushUsageOldJSONRequestBody defines body for PushUsageOld for application/json ContentType.
 type PushUsageOldJSONRequestBody = UsagePushOld
+
+// AsLicenseErrorAnswer returns the union data inside the LicenseErrorOrGateway as a LicenseErrorAnswer
+func (t LicenseErrorOrGateway) AsLicenseErrorAnswer() (LicenseErrorAnswer, error) {
+	var body LicenseErrorAnswer
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromLicenseErrorAnswer overwrites any union data inside the LicenseErrorOrGateway as the provided LicenseErrorAnswer
+func (t *LicenseErrorOrGateway) FromLicenseErrorAnswer(v LicenseErrorAnswer) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeLicenseErrorAnswer performs a merge with any union data inside the LicenseErrorOrGateway, using the provided LicenseErrorAnswer
+func (t *LicenseErrorOrGateway) MergeLicenseErrorAnswer(v LicenseErrorAnswer) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+// AsGatewayErrorAnswer returns the union data inside the LicenseErrorOrGateway as a GatewayErrorAnswer
+func (t LicenseErrorOrGateway) AsGatewayErrorAnswer() (GatewayErrorAnswer, error) {
+	var body GatewayErrorAnswer
+	err := json.Unmarshal(t.union, &body)
+	return body, err
+}
+
+// FromGatewayErrorAnswer overwrites any union data inside the LicenseErrorOrGateway as the provided GatewayErrorAnswer
+func (t *LicenseErrorOrGateway) FromGatewayErrorAnswer(v GatewayErrorAnswer) error {
+	b, err := json.Marshal(v)
+	t.union = b
+	return err
+}
+
+// MergeGatewayErrorAnswer performs a merge with any union data inside the LicenseErrorOrGateway, using the provided GatewayErrorAnswer
+func (t *LicenseErrorOrGateway) MergeGatewayErrorAnswer(v GatewayErrorAnswer) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+
+	merged, err := runtime.JSONMerge(t.union, b)
+	t.union = merged
+	return err
+}
+
+func (t LicenseErrorOrGateway) MarshalJSON() ([]byte, error) {
+	b, err := t.union.MarshalJSON()
+	return b, err
+}
+
+func (t *LicenseErrorOrGateway) UnmarshalJSON(b []byte) error {
+	err := t.union.UnmarshalJSON(b)
+	return err
+}
 
 // AsOrderErrorAnswer returns the union data inside the OrderErrorOrGateway as a OrderErrorAnswer
 func (t OrderErrorOrGateway) AsOrderErrorAnswer() (OrderErrorAnswer, error) {
@@ -682,6 +1159,56 @@ type ClientInterface interface {
 	// Corresponds with POST /api/mkp-openapi-public/global/v1/isv/usage-data (the `PushUsage` operationId).
 	PushUsage(ctx context.Context, params *PushUsageParams, body PushUsageJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ActivateLicenseWithBody Activate one licence
+	//
+	// Starts the life of a licence code that a buyer was given. A code can be activated once; the second time is refused with
+	// 92020003. The `expire_time` of the answer is an estimate: `licenseHeartbeat` tells the real one.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v1/license/activate (the `ActivateLicense` operationId).
+	ActivateLicenseWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ActivateLicense Activate one licence
+	//
+	// Starts the life of a licence code that a buyer was given. A code can be activated once; the second time is refused with
+	// 92020003. The `expire_time` of the answer is an estimate: `licenseHeartbeat` tells the real one.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v1/license/activate (the `ActivateLicense` operationId).
+	ActivateLicense(ctx context.Context, body ActivateLicenseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LicenseHeartbeatWithBody Ask for the state of one licence
+	//
+	// Tells whether an activated licence is alive and until when. The ISV calls it when a user uses the software for the first
+	// time on a day, and not on days without use.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v1/license/heartbeat (the `LicenseHeartbeat` operationId).
+	LicenseHeartbeatWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LicenseHeartbeat Ask for the state of one licence
+	//
+	// Tells whether an activated licence is alive and until when. The ISV calls it when a user uses the software for the first
+	// time on a day, and not on days without use.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v1/license/heartbeat (the `LicenseHeartbeat` operationId).
+	LicenseHeartbeat(ctx context.Context, body LicenseHeartbeatJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UploadFileWithBody Hand over a file or a text that the marketplace asked for
+	//
+	// Delivers the result of getLicenseAsync, whose `eventId` is the `event_id` here: a licence file (FILE) or a licence text
+	// (CHARACTERS). Bodies other than JSON are signed with `X-Sdk-Content-Sha256: UNSIGNED-PAYLOAD`, as the vendor's SDK does.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v1/market-event/{event_id}/file (the `UploadFile` operationId).
+	UploadFileWithBody(ctx context.Context, eventID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// QueryOrder Ask for one order
 	//
 	// Tells what was bought: charging mode, period, products, what the buyer entered, who the buyer is. The ISV calls it
@@ -689,6 +1216,78 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /api/mkp-openapi-public/global/v1/order/query (the `QueryOrder` operationId).
 	QueryOrder(ctx context.Context, params *QueryOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ActivateLicensesWithBody Activate up to 100 licences
+	//
+	// The newer form of `activateLicense`; an ISV may use either. One code that is not valid has the whole list refused with
+	// 92020020, as far as the table of codes tells.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v2/license/activate (the `ActivateLicenses` operationId).
+	ActivateLicensesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ActivateLicenses Activate up to 100 licences
+	//
+	// The newer form of `activateLicense`; an ISV may use either. One code that is not valid has the whole list refused with
+	// 92020020, as far as the table of codes tells.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v2/license/activate (the `ActivateLicenses` operationId).
+	ActivateLicenses(ctx context.Context, body ActivateLicensesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LicenseHeartbeatsWithBody Ask for the states of up to 100 licences
+	//
+	// The newer form of `licenseHeartbeat`; an ISV may use either.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v2/license/heartbeat (the `LicenseHeartbeats` operationId).
+	LicenseHeartbeatsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// LicenseHeartbeats Ask for the states of up to 100 licences
+	//
+	// The newer form of `licenseHeartbeat`; an ISV may use either.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v2/license/heartbeat (the `LicenseHeartbeats` operationId).
+	LicenseHeartbeats(ctx context.Context, body LicenseHeartbeatsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KitLogout End the user's session at the auth centre
+	//
+	// The user's browser is sent here; it is sent on to `redirect_url` afterwards.
+	//
+	// Corresponds with GET /api/v1/logout (the `KitLogout` operationId).
+	KitLogout(ctx context.Context, params *KitLogoutParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KitTokenWithBody Exchange a code, or a refresh token, for an access token
+	//
+	// First step after the login page has sent a user back with `code` and `tenant`. Client id and secret are those of
+	// applicationSync for this tenant. A code can be used once.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/oauth2/token (the `KitToken` operationId).
+	KitTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KitTokenWithFormdataBody Exchange a code, or a refresh token, for an access token
+	//
+	// First step after the login page has sent a user back with `code` and `tenant`. Client id and secret are those of
+	// applicationSync for this tenant. A code can be used once.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type.
+	//
+	// Corresponds with POST /api/v1/oauth2/token (the `KitToken` operationId).
+	KitTokenWithFormdataBody(ctx context.Context, body KitTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KitUserInfo Ask who the access token belongs to
+	//
+	// Sent with `Authorization: Bearer` and the access token.
+	//
+	// Corresponds with GET /api/v1/oauth2/userinfo (the `KitUserInfo` operationId).
+	KitUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PushUsageOldWithBody Push usage records, the older form
 	//
@@ -751,6 +1350,106 @@ func (c *Client) PushUsage(ctx context.Context, params *PushUsageParams, body Pu
 	return c.Client.Do(req)
 }
 
+// ActivateLicenseWithBody Activate one licence
+//
+// Starts the life of a licence code that a buyer was given. A code can be activated once; the second time is refused with
+// 92020003. The `expire_time` of the answer is an estimate: `licenseHeartbeat` tells the real one.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v1/license/activate (the `ActivateLicense` operationId).
+func (c *Client) ActivateLicenseWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewActivateLicenseRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ActivateLicense Activate one licence
+//
+// Starts the life of a licence code that a buyer was given. A code can be activated once; the second time is refused with
+// 92020003. The `expire_time` of the answer is an estimate: `licenseHeartbeat` tells the real one.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v1/license/activate (the `ActivateLicense` operationId).
+func (c *Client) ActivateLicense(ctx context.Context, body ActivateLicenseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewActivateLicenseRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LicenseHeartbeatWithBody Ask for the state of one licence
+//
+// Tells whether an activated licence is alive and until when. The ISV calls it when a user uses the software for the first
+// time on a day, and not on days without use.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v1/license/heartbeat (the `LicenseHeartbeat` operationId).
+func (c *Client) LicenseHeartbeatWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLicenseHeartbeatRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LicenseHeartbeat Ask for the state of one licence
+//
+// Tells whether an activated licence is alive and until when. The ISV calls it when a user uses the software for the first
+// time on a day, and not on days without use.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v1/license/heartbeat (the `LicenseHeartbeat` operationId).
+func (c *Client) LicenseHeartbeat(ctx context.Context, body LicenseHeartbeatJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLicenseHeartbeatRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UploadFileWithBody Hand over a file or a text that the marketplace asked for
+//
+// Delivers the result of getLicenseAsync, whose `eventId` is the `event_id` here: a licence file (FILE) or a licence text
+// (CHARACTERS). Bodies other than JSON are signed with `X-Sdk-Content-Sha256: UNSIGNED-PAYLOAD`, as the vendor's SDK does.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v1/market-event/{event_id}/file (the `UploadFile` operationId).
+func (c *Client) UploadFileWithBody(ctx context.Context, eventID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUploadFileRequestWithBody(c.Server, eventID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // QueryOrder Ask for one order
 //
 // Tells what was bought: charging mode, period, products, what the buyer entered, who the buyer is. The ISV calls it
@@ -759,6 +1458,158 @@ func (c *Client) PushUsage(ctx context.Context, params *PushUsageParams, body Pu
 // Corresponds with GET /api/mkp-openapi-public/global/v1/order/query (the `QueryOrder` operationId).
 func (c *Client) QueryOrder(ctx context.Context, params *QueryOrderParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewQueryOrderRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ActivateLicensesWithBody Activate up to 100 licences
+//
+// The newer form of `activateLicense`; an ISV may use either. One code that is not valid has the whole list refused with
+// 92020020, as far as the table of codes tells.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v2/license/activate (the `ActivateLicenses` operationId).
+func (c *Client) ActivateLicensesWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewActivateLicensesRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ActivateLicenses Activate up to 100 licences
+//
+// The newer form of `activateLicense`; an ISV may use either. One code that is not valid has the whole list refused with
+// 92020020, as far as the table of codes tells.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v2/license/activate (the `ActivateLicenses` operationId).
+func (c *Client) ActivateLicenses(ctx context.Context, body ActivateLicensesJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewActivateLicensesRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LicenseHeartbeatsWithBody Ask for the states of up to 100 licences
+//
+// The newer form of `licenseHeartbeat`; an ISV may use either.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v2/license/heartbeat (the `LicenseHeartbeats` operationId).
+func (c *Client) LicenseHeartbeatsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLicenseHeartbeatsRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// LicenseHeartbeats Ask for the states of up to 100 licences
+//
+// The newer form of `licenseHeartbeat`; an ISV may use either.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v2/license/heartbeat (the `LicenseHeartbeats` operationId).
+func (c *Client) LicenseHeartbeats(ctx context.Context, body LicenseHeartbeatsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewLicenseHeartbeatsRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// KitLogout End the user's session at the auth centre
+//
+// The user's browser is sent here; it is sent on to `redirect_url` afterwards.
+//
+// Corresponds with GET /api/v1/logout (the `KitLogout` operationId).
+func (c *Client) KitLogout(ctx context.Context, params *KitLogoutParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKitLogoutRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// KitTokenWithBody Exchange a code, or a refresh token, for an access token
+//
+// First step after the login page has sent a user back with `code` and `tenant`. Client id and secret are those of
+// applicationSync for this tenant. A code can be used once.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/oauth2/token (the `KitToken` operationId).
+func (c *Client) KitTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKitTokenRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// KitTokenWithFormdataBody Exchange a code, or a refresh token, for an access token
+//
+// First step after the login page has sent a user back with `code` and `tenant`. Client id and secret are those of
+// applicationSync for this tenant. A code can be used once.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type.
+//
+// Corresponds with POST /api/v1/oauth2/token (the `KitToken` operationId).
+func (c *Client) KitTokenWithFormdataBody(ctx context.Context, body KitTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKitTokenRequestWithFormdataBody(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// KitUserInfo Ask who the access token belongs to
+//
+// Sent with `Authorization: Bearer` and the access token.
+//
+// Corresponds with GET /api/v1/oauth2/userinfo (the `KitUserInfo` operationId).
+func (c *Client) KitUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKitUserInfoRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -880,6 +1731,122 @@ func NewPushUsageRequestWithBody(server string, params *PushUsageParams, content
 	return req, nil
 }
 
+// NewActivateLicenseRequest calls the generic ActivateLicense builder with application/json body
+func NewActivateLicenseRequest(server string, body ActivateLicenseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewActivateLicenseRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewActivateLicenseRequestWithBody constructs an http.Request for the ActivateLicense method, with any body, and a specified content type
+func NewActivateLicenseRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/mkp-openapi-public/global/v1/license/activate")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewLicenseHeartbeatRequest calls the generic LicenseHeartbeat builder with application/json body
+func NewLicenseHeartbeatRequest(server string, body LicenseHeartbeatJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewLicenseHeartbeatRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewLicenseHeartbeatRequestWithBody constructs an http.Request for the LicenseHeartbeat method, with any body, and a specified content type
+func NewLicenseHeartbeatRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/mkp-openapi-public/global/v1/license/heartbeat")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUploadFileRequestWithBody constructs an http.Request for the UploadFile method, with any body, and a specified content type
+func NewUploadFileRequestWithBody(server string, eventID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "event_id", eventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/mkp-openapi-public/global/v1/market-event/%s/file", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewQueryOrderRequest constructs an http.Request for the QueryOrder method
 func NewQueryOrderRequest(server string, params *QueryOrderParams) (*http.Request, error) {
 	var err error
@@ -928,6 +1895,203 @@ func NewQueryOrderRequest(server string, params *QueryOrderParams) (*http.Reques
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewActivateLicensesRequest calls the generic ActivateLicenses builder with application/json body
+func NewActivateLicensesRequest(server string, body ActivateLicensesJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewActivateLicensesRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewActivateLicensesRequestWithBody constructs an http.Request for the ActivateLicenses method, with any body, and a specified content type
+func NewActivateLicensesRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/mkp-openapi-public/global/v2/license/activate")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewLicenseHeartbeatsRequest calls the generic LicenseHeartbeats builder with application/json body
+func NewLicenseHeartbeatsRequest(server string, body LicenseHeartbeatsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewLicenseHeartbeatsRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewLicenseHeartbeatsRequestWithBody constructs an http.Request for the LicenseHeartbeats method, with any body, and a specified content type
+func NewLicenseHeartbeatsRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/mkp-openapi-public/global/v2/license/heartbeat")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewKitLogoutRequest constructs an http.Request for the KitLogout method
+func NewKitLogoutRequest(server string, params *KitLogoutParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/logout")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "redirect_url", params.RedirectURL, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewKitTokenRequestWithFormdataBody calls the generic KitToken builder with application/x-www-form-urlencoded body
+func NewKitTokenRequestWithFormdataBody(server string, body KitTokenFormdataRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	bodyStr, err := runtime.MarshalForm(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = strings.NewReader(bodyStr.Encode())
+	return NewKitTokenRequestWithBody(server, "application/x-www-form-urlencoded", bodyReader)
+}
+
+// NewKitTokenRequestWithBody constructs an http.Request for the KitToken method, with any body, and a specified content type
+func NewKitTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/oauth2/token")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewKitUserInfoRequest constructs an http.Request for the KitUserInfo method
+func NewKitUserInfoRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/oauth2/userinfo")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -1042,6 +2206,56 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/mkp-openapi-public/global/v1/isv/usage-data (the `PushUsage` operationId).
 	PushUsageWithResponse(ctx context.Context, params *PushUsageParams, body PushUsageJSONRequestBody, reqEditors ...RequestEditorFn) (*PushUsageResponse, error)
 
+	// ActivateLicenseWithBodyWithResponse Activate one licence
+	//
+	// Starts the life of a licence code that a buyer was given. A code can be activated once; the second time is refused with
+	// 92020003. The `expire_time` of the answer is an estimate: `licenseHeartbeat` tells the real one.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v1/license/activate (the `ActivateLicense` operationId).
+	ActivateLicenseWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ActivateLicenseResponse, error)
+
+	// ActivateLicenseWithResponse Activate one licence
+	//
+	// Starts the life of a licence code that a buyer was given. A code can be activated once; the second time is refused with
+	// 92020003. The `expire_time` of the answer is an estimate: `licenseHeartbeat` tells the real one.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v1/license/activate (the `ActivateLicense` operationId).
+	ActivateLicenseWithResponse(ctx context.Context, body ActivateLicenseJSONRequestBody, reqEditors ...RequestEditorFn) (*ActivateLicenseResponse, error)
+
+	// LicenseHeartbeatWithBodyWithResponse Ask for the state of one licence
+	//
+	// Tells whether an activated licence is alive and until when. The ISV calls it when a user uses the software for the first
+	// time on a day, and not on days without use.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v1/license/heartbeat (the `LicenseHeartbeat` operationId).
+	LicenseHeartbeatWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LicenseHeartbeatResponse, error)
+
+	// LicenseHeartbeatWithResponse Ask for the state of one licence
+	//
+	// Tells whether an activated licence is alive and until when. The ISV calls it when a user uses the software for the first
+	// time on a day, and not on days without use.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v1/license/heartbeat (the `LicenseHeartbeat` operationId).
+	LicenseHeartbeatWithResponse(ctx context.Context, body LicenseHeartbeatJSONRequestBody, reqEditors ...RequestEditorFn) (*LicenseHeartbeatResponse, error)
+
+	// UploadFileWithBodyWithResponse Hand over a file or a text that the marketplace asked for
+	//
+	// Delivers the result of getLicenseAsync, whose `eventId` is the `event_id` here: a licence file (FILE) or a licence text
+	// (CHARACTERS). Bodies other than JSON are signed with `X-Sdk-Content-Sha256: UNSIGNED-PAYLOAD`, as the vendor's SDK does.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v1/market-event/{event_id}/file (the `UploadFile` operationId).
+	UploadFileWithBodyWithResponse(ctx context.Context, eventID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UploadFileResponse, error)
+
 	// QueryOrderWithResponse Ask for one order
 	//
 	// Tells what was bought: charging mode, period, products, what the buyer entered, who the buyer is. The ISV calls it
@@ -1051,6 +2265,82 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/mkp-openapi-public/global/v1/order/query (the `QueryOrder` operationId).
 	QueryOrderWithResponse(ctx context.Context, params *QueryOrderParams, reqEditors ...RequestEditorFn) (*QueryOrderResponse, error)
+
+	// ActivateLicensesWithBodyWithResponse Activate up to 100 licences
+	//
+	// The newer form of `activateLicense`; an ISV may use either. One code that is not valid has the whole list refused with
+	// 92020020, as far as the table of codes tells.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v2/license/activate (the `ActivateLicenses` operationId).
+	ActivateLicensesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ActivateLicensesResponse, error)
+
+	// ActivateLicensesWithResponse Activate up to 100 licences
+	//
+	// The newer form of `activateLicense`; an ISV may use either. One code that is not valid has the whole list refused with
+	// 92020020, as far as the table of codes tells.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v2/license/activate (the `ActivateLicenses` operationId).
+	ActivateLicensesWithResponse(ctx context.Context, body ActivateLicensesJSONRequestBody, reqEditors ...RequestEditorFn) (*ActivateLicensesResponse, error)
+
+	// LicenseHeartbeatsWithBodyWithResponse Ask for the states of up to 100 licences
+	//
+	// The newer form of `licenseHeartbeat`; an ISV may use either.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v2/license/heartbeat (the `LicenseHeartbeats` operationId).
+	LicenseHeartbeatsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LicenseHeartbeatsResponse, error)
+
+	// LicenseHeartbeatsWithResponse Ask for the states of up to 100 licences
+	//
+	// The newer form of `licenseHeartbeat`; an ISV may use either.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/mkp-openapi-public/global/v2/license/heartbeat (the `LicenseHeartbeats` operationId).
+	LicenseHeartbeatsWithResponse(ctx context.Context, body LicenseHeartbeatsJSONRequestBody, reqEditors ...RequestEditorFn) (*LicenseHeartbeatsResponse, error)
+
+	// KitLogoutWithResponse End the user's session at the auth centre
+	//
+	// The user's browser is sent here; it is sent on to `redirect_url` afterwards.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/logout (the `KitLogout` operationId).
+	KitLogoutWithResponse(ctx context.Context, params *KitLogoutParams, reqEditors ...RequestEditorFn) (*KitLogoutResponse, error)
+
+	// KitTokenWithBodyWithResponse Exchange a code, or a refresh token, for an access token
+	//
+	// First step after the login page has sent a user back with `code` and `tenant`. Client id and secret are those of
+	// applicationSync for this tenant. A code can be used once.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/oauth2/token (the `KitToken` operationId).
+	KitTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*KitTokenResponse, error)
+
+	// KitTokenWithFormdataBodyWithResponse Exchange a code, or a refresh token, for an access token
+	//
+	// First step after the login page has sent a user back with `code` and `tenant`. Client id and secret are those of
+	// applicationSync for this tenant. A code can be used once.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/oauth2/token (the `KitToken` operationId).
+	KitTokenWithFormdataBodyWithResponse(ctx context.Context, body KitTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*KitTokenResponse, error)
+
+	// KitUserInfoWithResponse Ask who the access token belongs to
+	//
+	// Sent with `Authorization: Bearer` and the access token.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /api/v1/oauth2/userinfo (the `KitUserInfo` operationId).
+	KitUserInfoWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*KitUserInfoResponse, error)
 
 	// PushUsageOldWithBodyWithResponse Push usage records, the older form
 	//
@@ -1142,6 +2432,213 @@ func (r PushUsageResponse) ContentType() string {
 	return ""
 }
 
+type ActivateLicenseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LicenseActivateAnswer
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *LicenseError
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *LicenseErrorOrGateway
+	// JSON406 the response for an HTTP 406 `application/json` response
+	JSON406 *LicenseError
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *LicenseError
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ActivateLicenseResponse) GetJSON200() *LicenseActivateAnswer {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ActivateLicenseResponse) GetJSON400() *LicenseError {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ActivateLicenseResponse) GetJSON401() *LicenseErrorOrGateway {
+	return r.JSON401
+}
+
+// GetJSON406 returns the response for an HTTP 406 `application/json` response
+func (r ActivateLicenseResponse) GetJSON406() *LicenseError {
+	return r.JSON406
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ActivateLicenseResponse) GetJSON500() *LicenseError {
+	return r.JSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r ActivateLicenseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ActivateLicenseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ActivateLicenseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ActivateLicenseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type LicenseHeartbeatResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LicenseHeartbeatAnswer
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *LicenseError
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *LicenseErrorOrGateway
+	// JSON406 the response for an HTTP 406 `application/json` response
+	JSON406 *LicenseError
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *LicenseError
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LicenseHeartbeatResponse) GetJSON200() *LicenseHeartbeatAnswer {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r LicenseHeartbeatResponse) GetJSON400() *LicenseError {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r LicenseHeartbeatResponse) GetJSON401() *LicenseErrorOrGateway {
+	return r.JSON401
+}
+
+// GetJSON406 returns the response for an HTTP 406 `application/json` response
+func (r LicenseHeartbeatResponse) GetJSON406() *LicenseError {
+	return r.JSON406
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r LicenseHeartbeatResponse) GetJSON500() *LicenseError {
+	return r.JSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r LicenseHeartbeatResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LicenseHeartbeatResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LicenseHeartbeatResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LicenseHeartbeatResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UploadFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *UploadAnswer
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *LicenseError
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *LicenseErrorOrGateway
+	// JSON406 the response for an HTTP 406 `application/json` response
+	JSON406 *LicenseError
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *LicenseError
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UploadFileResponse) GetJSON200() *UploadAnswer {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r UploadFileResponse) GetJSON400() *LicenseError {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r UploadFileResponse) GetJSON401() *LicenseErrorOrGateway {
+	return r.JSON401
+}
+
+// GetJSON406 returns the response for an HTTP 406 `application/json` response
+func (r UploadFileResponse) GetJSON406() *LicenseError {
+	return r.JSON406
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r UploadFileResponse) GetJSON500() *LicenseError {
+	return r.JSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r UploadFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UploadFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UploadFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UploadFileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type QueryOrderResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -1205,6 +2702,288 @@ func (r QueryOrderResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r QueryOrderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ActivateLicensesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LicensesActivateAnswer
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *LicenseError
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *LicenseErrorOrGateway
+	// JSON406 the response for an HTTP 406 `application/json` response
+	JSON406 *LicenseError
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *LicenseError
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ActivateLicensesResponse) GetJSON200() *LicensesActivateAnswer {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ActivateLicensesResponse) GetJSON400() *LicenseError {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r ActivateLicensesResponse) GetJSON401() *LicenseErrorOrGateway {
+	return r.JSON401
+}
+
+// GetJSON406 returns the response for an HTTP 406 `application/json` response
+func (r ActivateLicensesResponse) GetJSON406() *LicenseError {
+	return r.JSON406
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ActivateLicensesResponse) GetJSON500() *LicenseError {
+	return r.JSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r ActivateLicensesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ActivateLicensesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ActivateLicensesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ActivateLicensesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type LicenseHeartbeatsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LicensesHeartbeatAnswer
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *LicenseError
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *LicenseErrorOrGateway
+	// JSON406 the response for an HTTP 406 `application/json` response
+	JSON406 *LicenseError
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *LicenseError
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r LicenseHeartbeatsResponse) GetJSON200() *LicensesHeartbeatAnswer {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r LicenseHeartbeatsResponse) GetJSON400() *LicenseError {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r LicenseHeartbeatsResponse) GetJSON401() *LicenseErrorOrGateway {
+	return r.JSON401
+}
+
+// GetJSON406 returns the response for an HTTP 406 `application/json` response
+func (r LicenseHeartbeatsResponse) GetJSON406() *LicenseError {
+	return r.JSON406
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r LicenseHeartbeatsResponse) GetJSON500() *LicenseError {
+	return r.JSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r LicenseHeartbeatsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r LicenseHeartbeatsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r LicenseHeartbeatsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r LicenseHeartbeatsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type KitLogoutResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+}
+
+// GetBody returns the raw response body bytes
+func (r KitLogoutResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r KitLogoutResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r KitLogoutResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r KitLogoutResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type KitTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitToken
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *KitError
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *KitError
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r KitTokenResponse) GetJSON200() *KitToken {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r KitTokenResponse) GetJSON400() *KitError {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r KitTokenResponse) GetJSON401() *KitError {
+	return r.JSON401
+}
+
+// GetBody returns the raw response body bytes
+func (r KitTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r KitTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r KitTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r KitTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type KitUserInfoResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitUser
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *KitError
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *KitError
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r KitUserInfoResponse) GetJSON200() *KitUser {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r KitUserInfoResponse) GetJSON400() *KitError {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r KitUserInfoResponse) GetJSON401() *KitError {
+	return r.JSON401
+}
+
+// GetBody returns the raw response body bytes
+func (r KitUserInfoResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r KitUserInfoResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r KitUserInfoResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r KitUserInfoResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -1312,6 +3091,86 @@ func (c *ClientWithResponses) PushUsageWithResponse(ctx context.Context, params 
 	return ParsePushUsageResponse(rsp)
 }
 
+// ActivateLicenseWithBodyWithResponse Activate one licence
+//
+// Starts the life of a licence code that a buyer was given. A code can be activated once; the second time is refused with
+// 92020003. The `expire_time` of the answer is an estimate: `licenseHeartbeat` tells the real one.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v1/license/activate (the `ActivateLicense` operationId).
+func (c *ClientWithResponses) ActivateLicenseWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ActivateLicenseResponse, error) {
+	rsp, err := c.ActivateLicenseWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseActivateLicenseResponse(rsp)
+}
+
+// ActivateLicenseWithResponse Activate one licence
+//
+// Starts the life of a licence code that a buyer was given. A code can be activated once; the second time is refused with
+// 92020003. The `expire_time` of the answer is an estimate: `licenseHeartbeat` tells the real one.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v1/license/activate (the `ActivateLicense` operationId).
+func (c *ClientWithResponses) ActivateLicenseWithResponse(ctx context.Context, body ActivateLicenseJSONRequestBody, reqEditors ...RequestEditorFn) (*ActivateLicenseResponse, error) {
+	rsp, err := c.ActivateLicense(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseActivateLicenseResponse(rsp)
+}
+
+// LicenseHeartbeatWithBodyWithResponse Ask for the state of one licence
+//
+// Tells whether an activated licence is alive and until when. The ISV calls it when a user uses the software for the first
+// time on a day, and not on days without use.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v1/license/heartbeat (the `LicenseHeartbeat` operationId).
+func (c *ClientWithResponses) LicenseHeartbeatWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LicenseHeartbeatResponse, error) {
+	rsp, err := c.LicenseHeartbeatWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLicenseHeartbeatResponse(rsp)
+}
+
+// LicenseHeartbeatWithResponse Ask for the state of one licence
+//
+// Tells whether an activated licence is alive and until when. The ISV calls it when a user uses the software for the first
+// time on a day, and not on days without use.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v1/license/heartbeat (the `LicenseHeartbeat` operationId).
+func (c *ClientWithResponses) LicenseHeartbeatWithResponse(ctx context.Context, body LicenseHeartbeatJSONRequestBody, reqEditors ...RequestEditorFn) (*LicenseHeartbeatResponse, error) {
+	rsp, err := c.LicenseHeartbeat(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLicenseHeartbeatResponse(rsp)
+}
+
+// UploadFileWithBodyWithResponse Hand over a file or a text that the marketplace asked for
+//
+// Delivers the result of getLicenseAsync, whose `eventId` is the `event_id` here: a licence file (FILE) or a licence text
+// (CHARACTERS). Bodies other than JSON are signed with `X-Sdk-Content-Sha256: UNSIGNED-PAYLOAD`, as the vendor's SDK does.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v1/market-event/{event_id}/file (the `UploadFile` operationId).
+func (c *ClientWithResponses) UploadFileWithBodyWithResponse(ctx context.Context, eventID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UploadFileResponse, error) {
+	rsp, err := c.UploadFileWithBody(ctx, eventID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUploadFileResponse(rsp)
+}
+
 // QueryOrderWithResponse Ask for one order
 //
 // Tells what was bought: charging mode, period, products, what the buyer entered, who the buyer is. The ISV calls it
@@ -1326,6 +3185,130 @@ func (c *ClientWithResponses) QueryOrderWithResponse(ctx context.Context, params
 		return nil, err
 	}
 	return ParseQueryOrderResponse(rsp)
+}
+
+// ActivateLicensesWithBodyWithResponse Activate up to 100 licences
+//
+// The newer form of `activateLicense`; an ISV may use either. One code that is not valid has the whole list refused with
+// 92020020, as far as the table of codes tells.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v2/license/activate (the `ActivateLicenses` operationId).
+func (c *ClientWithResponses) ActivateLicensesWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ActivateLicensesResponse, error) {
+	rsp, err := c.ActivateLicensesWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseActivateLicensesResponse(rsp)
+}
+
+// ActivateLicensesWithResponse Activate up to 100 licences
+//
+// The newer form of `activateLicense`; an ISV may use either. One code that is not valid has the whole list refused with
+// 92020020, as far as the table of codes tells.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v2/license/activate (the `ActivateLicenses` operationId).
+func (c *ClientWithResponses) ActivateLicensesWithResponse(ctx context.Context, body ActivateLicensesJSONRequestBody, reqEditors ...RequestEditorFn) (*ActivateLicensesResponse, error) {
+	rsp, err := c.ActivateLicenses(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseActivateLicensesResponse(rsp)
+}
+
+// LicenseHeartbeatsWithBodyWithResponse Ask for the states of up to 100 licences
+//
+// The newer form of `licenseHeartbeat`; an ISV may use either.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v2/license/heartbeat (the `LicenseHeartbeats` operationId).
+func (c *ClientWithResponses) LicenseHeartbeatsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*LicenseHeartbeatsResponse, error) {
+	rsp, err := c.LicenseHeartbeatsWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLicenseHeartbeatsResponse(rsp)
+}
+
+// LicenseHeartbeatsWithResponse Ask for the states of up to 100 licences
+//
+// The newer form of `licenseHeartbeat`; an ISV may use either.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/mkp-openapi-public/global/v2/license/heartbeat (the `LicenseHeartbeats` operationId).
+func (c *ClientWithResponses) LicenseHeartbeatsWithResponse(ctx context.Context, body LicenseHeartbeatsJSONRequestBody, reqEditors ...RequestEditorFn) (*LicenseHeartbeatsResponse, error) {
+	rsp, err := c.LicenseHeartbeats(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseLicenseHeartbeatsResponse(rsp)
+}
+
+// KitLogoutWithResponse End the user's session at the auth centre
+//
+// The user's browser is sent here; it is sent on to `redirect_url` afterwards.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/logout (the `KitLogout` operationId).
+func (c *ClientWithResponses) KitLogoutWithResponse(ctx context.Context, params *KitLogoutParams, reqEditors ...RequestEditorFn) (*KitLogoutResponse, error) {
+	rsp, err := c.KitLogout(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseKitLogoutResponse(rsp)
+}
+
+// KitTokenWithBodyWithResponse Exchange a code, or a refresh token, for an access token
+//
+// First step after the login page has sent a user back with `code` and `tenant`. Client id and secret are those of
+// applicationSync for this tenant. A code can be used once.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/oauth2/token (the `KitToken` operationId).
+func (c *ClientWithResponses) KitTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*KitTokenResponse, error) {
+	rsp, err := c.KitTokenWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseKitTokenResponse(rsp)
+}
+
+// KitTokenWithFormdataBodyWithResponse Exchange a code, or a refresh token, for an access token
+//
+// First step after the login page has sent a user back with `code` and `tenant`. Client id and secret are those of
+// applicationSync for this tenant. A code can be used once.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/oauth2/token (the `KitToken` operationId).
+func (c *ClientWithResponses) KitTokenWithFormdataBodyWithResponse(ctx context.Context, body KitTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*KitTokenResponse, error) {
+	rsp, err := c.KitTokenWithFormdataBody(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseKitTokenResponse(rsp)
+}
+
+// KitUserInfoWithResponse Ask who the access token belongs to
+//
+// Sent with `Authorization: Bearer` and the access token.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /api/v1/oauth2/userinfo (the `KitUserInfo` operationId).
+func (c *ClientWithResponses) KitUserInfoWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*KitUserInfoResponse, error) {
+	rsp, err := c.KitUserInfo(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseKitUserInfoResponse(rsp)
 }
 
 // PushUsageOldWithBodyWithResponse Push usage records, the older form
@@ -1414,6 +3397,168 @@ func ParsePushUsageResponse(rsp *http.Response) (*PushUsageResponse, error) {
 	return response, nil
 }
 
+// ParseActivateLicenseResponse parses an HTTP response from a ActivateLicenseWithResponse call
+func ParseActivateLicenseResponse(rsp *http.Response) (*ActivateLicenseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ActivateLicenseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LicenseActivateAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest LicenseErrorOrGateway
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseLicenseHeartbeatResponse parses an HTTP response from a LicenseHeartbeatWithResponse call
+func ParseLicenseHeartbeatResponse(rsp *http.Response) (*LicenseHeartbeatResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LicenseHeartbeatResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LicenseHeartbeatAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest LicenseErrorOrGateway
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUploadFileResponse parses an HTTP response from a UploadFileWithResponse call
+func ParseUploadFileResponse(rsp *http.Response) (*UploadFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UploadFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest UploadAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest LicenseErrorOrGateway
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseQueryOrderResponse parses an HTTP response from a QueryOrderWithResponse call
 func ParseQueryOrderResponse(rsp *http.Response) (*QueryOrderResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -1462,6 +3607,210 @@ func ParseQueryOrderResponse(rsp *http.Response) (*QueryOrderResponse, error) {
 			return nil, err
 		}
 		response.JSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseActivateLicensesResponse parses an HTTP response from a ActivateLicensesWithResponse call
+func ParseActivateLicensesResponse(rsp *http.Response) (*ActivateLicensesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ActivateLicensesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LicensesActivateAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest LicenseErrorOrGateway
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseLicenseHeartbeatsResponse parses an HTTP response from a LicenseHeartbeatsWithResponse call
+func ParseLicenseHeartbeatsResponse(rsp *http.Response) (*LicenseHeartbeatsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &LicenseHeartbeatsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LicensesHeartbeatAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest LicenseErrorOrGateway
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest LicenseError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseKitLogoutResponse parses an HTTP response from a KitLogoutWithResponse call
+func ParseKitLogoutResponse(rsp *http.Response) (*KitLogoutResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &KitLogoutResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	return response, nil
+}
+
+// ParseKitTokenResponse parses an HTTP response from a KitTokenWithResponse call
+func ParseKitTokenResponse(rsp *http.Response) (*KitTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &KitTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitToken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest KitError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest KitError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseKitUserInfoResponse parses an HTTP response from a KitUserInfoWithResponse call
+func ParseKitUserInfoResponse(rsp *http.Response) (*KitUserInfoResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &KitUserInfoResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitUser
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest KitError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest KitError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
 
 	}
 
