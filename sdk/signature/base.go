@@ -9,7 +9,9 @@ import (
 
 var baseScheme = &scheme{
 	name:      "base",
+	signature: "signature",
 	timestamp: "timestamp",
+	nonce:     "nonce",
 	seconds:   true,
 	decode:    decodeHex,
 	want:      "64 hexadecimal digits",

@@ -21,14 +21,15 @@ const (
 )
 
 // Params are the three values that travel with a signed call. The base scheme carries them as the query parameters
-// signature, timestamp and nonce, the usage scheme as the headers signature, ts and nonce.
+// signature, timestamp and nonce, the usage scheme as the headers signature, ts and nonce, the kit scheme as the headers
+// x-sign, x-timestamp and x-nonce.
 type Params struct {
-	Signature string // base: 64 hexadecimal digits; usage: Base64 of 32 bytes
+	Signature string // base and kit: 64 hexadecimal digits; usage: Base64 of 32 bytes
 	Timestamp string // Unix time in milliseconds, 13 digits
 	Nonce     string // random, new for every attempt, at most 128 visible ASCII characters
 }
 
-// Config is how a [Base] or a [Usage] is set up. Only Keys is required.
+// Config is how a [Base], a [Kit] or a [Usage] is set up. Only Keys is required.
 type Config struct {
 	// Keys are the access keys as text, used as they are; a console that shows them in Base64 (the European one) wants
 	// them decoded first. At least one. The first signs and all of them verify, so that a key can be changed without
@@ -61,10 +62,12 @@ func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String(
 // LogValue leaves the keys out.
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// scheme is what differs between the base and the usage signature.
+// scheme is what differs between the base, the kit and the usage signature.
 type scheme struct {
 	name      string // in errors
+	signature string // name of the signature parameter
 	timestamp string // name of the timestamp parameter
+	nonce     string // name of the nonce parameter
 	seconds   bool   // also accept a timestamp in seconds
 	reserved  string // characters a nonce may not contain, because they separate the parts of what is signed
 
@@ -115,7 +118,7 @@ func newParty(s *scheme, cfg Config) (party, error) {
 	return p, nil
 }
 
-// Format makes every way of printing a Base or a Usage leave the keys out.
+// Format makes every way of printing a Base, a Kit or a Usage leave the keys out.
 func (p party) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "{%s, %d keys redacted}", p.name, len(p.keys))
 }
@@ -137,7 +140,7 @@ func (p *party) verify(ctx context.Context, params Params, body []byte) error {
 	}
 	sum, ok := p.decode(params.Signature)
 	if !ok {
-		return p.fault(KindMalformed, "signature", "expected "+p.want+", got "+shown(params.Signature))
+		return p.fault(KindMalformed, p.signature, "expected "+p.want+", got "+shown(params.Signature))
 	}
 	if err := p.checkNonce(params.Nonce); err != nil {
 		return err
@@ -147,7 +150,7 @@ func (p *party) verify(ctx context.Context, params Params, body []byte) error {
 		return err
 	}
 	if !p.signed(params, body, sum[:]) {
-		return p.fault(KindMismatch, "signature", fmt.Sprintf(
+		return p.fault(KindMismatch, p.signature, fmt.Sprintf(
 			"no key of %d signs this timestamp, nonce and body of %d bytes so", len(p.keys), len(body)))
 	}
 	if p.nonces == nil {
@@ -159,7 +162,7 @@ func (p *party) verify(ctx context.Context, params Params, body []byte) error {
 		return fmt.Errorf("signature: %s: nonce store: %w", p.name, err)
 	}
 	if !fresh {
-		return p.fault(KindReplayed, "nonce", "expected an unused nonce, "+shown(params.Nonce)+" was used before")
+		return p.fault(KindReplayed, p.nonce, "expected an unused nonce, "+shown(params.Nonce)+" was used before")
 	}
 	return nil
 }
@@ -167,22 +170,22 @@ func (p *party) verify(ctx context.Context, params Params, body []byte) error {
 func (p *party) checkPresent(params Params) error {
 	switch {
 	case params.Signature == "":
-		return p.fault(KindMissing, "signature", "")
+		return p.fault(KindMissing, p.signature, "")
 	case params.Timestamp == "":
 		return p.fault(KindMissing, p.timestamp, "")
 	case params.Nonce == "":
-		return p.fault(KindMissing, "nonce", "")
+		return p.fault(KindMissing, p.nonce, "")
 	}
 	return nil
 }
 
 func (p *party) checkNonce(nonce string) error {
 	if len(nonce) > maxNonce {
-		return p.fault(KindMalformed, "nonce", fmt.Sprintf("expected at most %d characters, got %d", maxNonce, len(nonce)))
+		return p.fault(KindMalformed, p.nonce, fmt.Sprintf("expected at most %d characters, got %d", maxNonce, len(nonce)))
 	}
 	for i := range len(nonce) {
 		if c := nonce[i]; c <= ' ' || c > '~' || strings.IndexByte(p.reserved, c) >= 0 {
-			return p.fault(KindMalformed, "nonce", fmt.Sprintf("expected visible ASCII characters, got %s", shown(nonce)))
+			return p.fault(KindMalformed, p.nonce, fmt.Sprintf("expected visible ASCII characters, got %s", shown(nonce)))
 		}
 	}
 	return nil

@@ -60,7 +60,7 @@ func (k Kind) String() string {
 // logged as it is. Do not send it to the peer: one generic answer is enough there.
 type Error struct {
 	Kind   Kind
-	Scheme string // "base", "usage" or "AK/SK"
+	Scheme string // "base", "kit", "usage", "AK/SK", "V1" or "Body-Sign"
 	Field  string // the parameter or header at fault: "timestamp", "X-Sdk-Date", ...
 	Detail string // what was expected and what came
 }

@@ -9,7 +9,9 @@ import (
 
 var usageScheme = &scheme{
 	name:      "usage",
+	signature: "signature",
 	timestamp: "ts",
+	nonce:     "nonce",
 	reserved:  "&=",
 	decode:    decodeBase64,
 	want:      "Base64 of 32 bytes",
