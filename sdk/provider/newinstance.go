@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -76,25 +77,39 @@ func (h *handler) wait(ctx context.Context, f *flight) reply {
 	return internal("an earlier call of this order line is still under way: %v", context.Cause(ctx))
 }
 
-func (h *handler) create(ctx context.Context, f *flight, line OrderLineKey, call NewInstance) reply {
+func (h *handler) create(ctx context.Context, f *flight, line OrderLineKey, call NewInstance) (rep reply) {
 	appCtx, cancel := context.WithTimeout(ctx, h.cfg.Timeout)
 	defer cancel()
-	known, ok, err := h.cfg.Instances.Load(appCtx, line)
+	known, ok, err := h.recall(appCtx, f, line)
 	if err != nil {
 		return internal("instance store: %v", err)
 	}
-	if ok && known.Ready {
+	if locker, shared := h.cfg.Instances.(Locker); shared && !known.Ready {
+		var unlock func(context.Context) error
+		known, ok, unlock, err = h.lock(appCtx, locker, f, line)
+		if unlock != nil {
+			defer func() {
+				unlockCtx, cancel := context.WithTimeout(ctx, saveTimeout)
+				defer cancel()
+				if err := unlock(unlockCtx); err != nil {
+					rep.reason = note(rep.reason, "instance store: "+err.Error())
+				}
+			}()
+		}
+		switch {
+		case errors.Is(err, errBusy) && ok && !known.Ready:
+			return reply{code: providerapi.ResultInProgress, instanceID: known.InstanceID, reason: err.Error()}
+		case err != nil:
+			return internal("instance store: %v", err)
+		}
+	}
+	if known.Ready {
 		return reply{code: providerapi.ResultSuccess, instanceID: known.InstanceID}
 	}
-	if ok {
-		call.remembered = known.InstanceID
-		h.mu.Lock()
-		f.remembered = known.InstanceID
-		h.mu.Unlock()
-	}
+	call.remembered = known.InstanceID
 
 	inst, err := h.app.NewInstance(appCtx, call)
-	rep := outcome(providerapi.ActivityNewInstance, err)
+	rep = outcome(providerapi.ActivityNewInstance, err)
 	if rep.code != providerapi.ResultSuccess && rep.code != providerapi.ResultInProgress {
 		return rep // not remembered: the next repeat is a new attempt
 	}
@@ -123,6 +138,43 @@ func (h *handler) create(ctx context.Context, f *flight, line OrderLineKey, call
 	}
 	rep.instanceID = stands.InstanceID
 	return rep
+}
+
+// recall asks the store, and lets those who wait know the id.
+func (h *handler) recall(ctx context.Context, f *flight, line OrderLineKey) (known Remembered, ok bool, err error) {
+	known, ok, err = h.cfg.Instances.Load(ctx, line)
+	if err != nil || !ok {
+		return Remembered{}, false, err
+	}
+	h.mu.Lock()
+	f.remembered = known.InstanceID
+	h.mu.Unlock()
+	return known, true, nil
+}
+
+var errBusy = errors.New("another replica is still at work on this order line")
+
+// lock waits until this replica has the order line (unlock is set then), or until another one has made it ready. What is remembered is
+// read anew, because the replica that had it before may have saved something.
+func (h *handler) lock(ctx context.Context, locker Locker, f *flight, line OrderLineKey) (known Remembered, ok bool, unlock func(context.Context) error, err error) {
+	const first, longest = 10 * time.Millisecond, 500 * time.Millisecond
+	for pause := first; ; pause = min(2*pause, longest) {
+		unlock, locked, err := locker.TryLock(ctx, line, h.cfg.Timeout+2*saveTimeout)
+		if err != nil {
+			return known, ok, nil, err
+		}
+		if !locked {
+			unlock = nil
+		}
+		if known, ok, err = h.recall(ctx, f, line); err != nil || known.Ready || locked {
+			return known, ok, unlock, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return known, ok, nil, errBusy
+		}
+	}
 }
 
 func note(reason, more string) string {

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"sync"
+	"time"
 )
 
 // OrderLineKey is what a newInstance is about: the same pair is the same purchase.
@@ -27,6 +28,14 @@ type InstanceStore interface {
 	// Save remembers r, and returns what holds from now on: the instance id that was saved first stays for good, and
 	// Ready never goes back to false. Of several replicas that save at once exactly one is first.
 	Save(ctx context.Context, line OrderLineKey, r Remembered) (Remembered, error)
+}
+
+// Locker is an [InstanceStore] that replicas share and that keeps two of them from asking the Application for one order line at the
+// same time. Within one process the handler sees to that itself.
+type Locker interface {
+	// TryLock takes the order line, unless somebody else has it: then ok is false, at once. It is free again after
+	// unlock, or after the lease, whichever is first. The handler holds it while it calls the Application and saves.
+	TryLock(ctx context.Context, line OrderLineKey, lease time.Duration) (unlock func(context.Context) error, ok bool, err error)
 }
 
 const defaultInstances = 100_000 // order lines; about 25 MB when full
