@@ -23,7 +23,7 @@ type Error struct {
 	Message string
 }
 
-// The documented refusals an Application can return. Codes from 000100 are for NewInstance only.
+// The documented refusals an Application can return. Codes from 000100 to 000107 are for NewInstance only.
 var (
 	ErrInvalidParameter  = &Error{Code: providerapi.ResultInvalidParameter}  // 000002: a parameter makes no sense to the Application
 	ErrInstanceNotFound  = &Error{Code: providerapi.ResultInstanceNotFound}  // 000003: no such instance
@@ -36,11 +36,22 @@ var (
 	ErrBenefitExists     = &Error{Code: providerapi.ResultBenefitExists}     // 000105: the account has this benefit already
 	ErrSoldOut           = &Error{Code: providerapi.ResultSoldOut}           // 000106: sold out
 	ErrEmailDomainExists = &Error{Code: providerapi.ResultEmailDomainExists} // 000107: the e-mail domain exists already
+
+	// ErrClientSecret is 000101 too, for ApplicationSync only: the client secret is not usable. The handler answers it by itself
+	// where the secret cannot be decrypted.
+	ErrClientSecret = &Error{Code: providerapi.ResultMobileInUse, Message: "the client secret cannot be decrypted"}
+
+	// The codes that the guide of online licences lists without a text that can be seen; for a Licenser only.
+	ErrLicense900 = &Error{Code: providerapi.ResultLicense900} // 000900
+	ErrLicense901 = &Error{Code: providerapi.ResultLicense901} // 000901
+	ErrLicense902 = &Error{Code: providerapi.ResultLicense902} // 000902
+	ErrLicense903 = &Error{Code: providerapi.ResultLicense903} // 000903
 )
 
 var sentinels = []*Error{
 	ErrInvalidParameter, ErrInstanceNotFound, ErrInProgress, ErrNoResource, ErrMobileInUse, ErrEmailInUse,
 	ErrCannotBuyAgain, ErrServiceError, ErrBenefitExists, ErrSoldOut, ErrEmailDomainExists,
+	ErrClientSecret, ErrLicense900, ErrLicense901, ErrLicense902, ErrLicense903,
 }
 
 // Error returns the code and the text.
@@ -89,6 +100,8 @@ func standardText(code ResultCode) string {
 		return "sold out"
 	case providerapi.ResultEmailDomainExists:
 		return "the e-mail domain exists already"
+	case providerapi.ResultLicense900, providerapi.ResultLicense901, providerapi.ResultLicense902, providerapi.ResultLicense903:
+		return "the licence is refused"
 	case providerapi.ResultInternalError:
 	}
 	return "internal error"
@@ -112,8 +125,13 @@ func result(activity providerapi.Activity, err error) (code ResultCode, msg stri
 	if refusal == nil || !mayAnswer(activity, refusal.Code) {
 		return providerapi.ResultInternalError, ""
 	}
+	if refusal.Message == "" && refusal.Code == ErrClientSecret.Code && activity == applicationSync {
+		return refusal.Code, ErrClientSecret.Message
+	}
 	return refusal.Code, refusal.Message
 }
+
+const applicationSync = "applicationSync"
 
 // mayAnswer reports whether a failed call of this activity may be answered with code.
 func mayAnswer(activity providerapi.Activity, code ResultCode) bool {
@@ -124,8 +142,10 @@ func mayAnswer(activity providerapi.Activity, code ResultCode) bool {
 		return activity != providerapi.ActivityNewInstance && activity != providerapi.ActivityOrderNotify
 	case providerapi.ResultSuccess, providerapi.ResultAuthenticationFailed:
 		return false
+	case providerapi.ResultLicense900, providerapi.ResultLicense901, providerapi.ResultLicense902, providerapi.ResultLicense903:
+		return classOf(string(activity)) == providerapi.ClassLicense
 	default:
-		return activity == providerapi.ActivityNewInstance && code.Valid()
+		return code.Valid() && (activity == providerapi.ActivityNewInstance || activity == applicationSync && code == ErrClientSecret.Code)
 	}
 }
 

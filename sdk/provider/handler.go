@@ -20,7 +20,11 @@ import (
 type handler struct {
 	app           Application
 	cfg           Config
-	base, general *signature.Base // general is nil without general keys
+	base, general *signature.Base // nil without keys of the class, like the following
+	license       *signature.Base
+	kit           *signature.Kit
+	// explain says which mistake a signature was made with, for the log; nil unless Config.Explain.
+	explain func(class providerapi.Class, params signature.Params, body []byte) string
 
 	mu      sync.Mutex
 	flights map[OrderLineKey]*flight
@@ -86,42 +90,96 @@ func panicked(p any) reply {
 	return rep
 }
 
+// incoming is a call that is signed and as the contract says.
+type incoming struct {
+	call   *providerapi.Call
+	body   []byte
+	fields fields
+	v1     bool
+	texts  map[string]string // V1: the parameters, or the body's fields, as text
+}
+
+// text is a field that the contract check found to be text, or absent.
+func (in *incoming) text(name string) string {
+	if in.v1 {
+		return in.texts[name]
+	}
+	return in.fields.text(name)
+}
+
 func (h *handler) serve(w http.ResponseWriter, r *http.Request, x *exchange) reply {
+	in, rep, ok := h.accept(w, r, x)
+	if !ok {
+		return rep
+	}
+	return h.dispatch(r.Context(), &in, x)
+}
+
+// accept reads and verifies a call and compares it with the contract. If it is not ok, rep answers it.
+func (h *handler) accept(w http.ResponseWriter, r *http.Request, x *exchange) (in incoming, rep reply, ok bool) {
 	if r.Method != http.MethodPost {
-		return invalid("expected the method POST")
+		return in, invalid("expected the method POST"), false
 	}
 	body, err := h.read(w, r)
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return invalid(fmt.Sprintf("the body is longer than %d bytes", tooLarge.Limit))
+			return in, invalid(fmt.Sprintf("the body is longer than %d bytes", tooLarge.Limit)), false
 		}
 		rep := invalid("the body cannot be read")
 		rep.reason = "read the body: " + err.Error()
-		return rep
+		return in, rep, false
 	}
+	if rest, name := kitName(r.URL.Path); name != "" && endsIn(rest, "produceAPI/v2") {
+		in, rep, ok = h.acceptKit(r, name, body)
+	} else {
+		in, rep, ok = h.acceptBase(r, body)
+	}
+	if in.call != nil {
+		x.take(&in)
+	}
+	return in, rep, ok
+}
+
+func (x *exchange) take(in *incoming) {
+	x.activity = providerapi.Activity(in.call.Name)
+	x.orderLine, x.instanceID = in.text("orderLineId"), in.text("instanceId")
+	if in.call.Class == providerapi.ClassKit {
+		x.debug = in.number("testFlag") == int(providerapi.KitTestFlagDebug)
+	} else {
+		x.debug = in.text("testFlag") == string(providerapi.TestFlagDebug)
+	}
+}
+
+// acceptBase verifies a call of the base, general or license class and compares it with the contract.
+func (h *handler) acceptBase(r *http.Request, body []byte) (in incoming, rep reply, ok bool) {
 	object := isObject(body)
 	if rep, ok := h.verify(r, body, object); !ok {
-		return rep
+		return in, rep, false
 	}
+	return h.checked(in, body, object)
+}
+
+// checked compares a body, whose signature was right, with the contract of in.call, or of the call that its activity names.
+func (h *handler) checked(in incoming, body []byte, object bool) (incoming, reply, bool) {
 	if !object {
-		return invalid("the body is not a JSON object in UTF-8")
+		return incoming{}, invalid("the body is not a JSON object in UTF-8"), false
 	}
 	f, twice := readFields(body)
 	if twice != "" || f == nil {
-		return invalid("the field " + clip(twice, 64) + " is given twice")
+		return incoming{}, invalid("the field " + clip(twice, 64) + " is given twice"), false
 	}
-	call, problem := lookup(f["activity"])
-	if problem != "" {
-		return invalid(problem)
+	if in.call == nil {
+		var problem string
+		if in.call, problem = lookup(f["activity"]); problem != "" {
+			return incoming{}, invalid(problem), false
+		}
 	}
-	x.activity = providerapi.Activity(call.Name)
-	if found := call.Check(f); len(found) > 0 {
-		return invalid(describe(found))
+	in.body, in.fields = body, f
+	if found := in.call.Check(f); len(found) > 0 {
+		return incoming{call: in.call}, invalid(describe(found)), false
 	}
-	x.orderLine, x.instanceID = f.text("orderLineId"), f.text("instanceId")
-	x.debug = f.text("testFlag") == string(providerapi.TestFlagDebug)
-	return h.dispatch(r.Context(), f, x)
+	return in, reply{}, true
 }
 
 // read returns the body, or an error that is a *http.MaxBytesError if it is too long.
@@ -142,11 +200,38 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return room[:n], err
 }
 
+// classOf says which key signs an activity.
+func classOf(activity string) providerapi.Class {
+	switch providerapi.Activity(activity) {
+	case providerapi.ActivityOrderNotify:
+		return providerapi.ClassGeneral
+	case providerapi.ActivityRefreshLicenseCode, providerapi.ActivityUpdateLicenseCodeStatus,
+		providerapi.ActivityReleaseLicenseCode, providerapi.ActivityGetLicenseAsync:
+		return providerapi.ClassLicense
+	default:
+		return providerapi.ClassBase
+	}
+}
+
 // verify checks the signature. The peer gets one text per code; which of the reasons it was is for the log.
 func (h *handler) verify(r *http.Request, body []byte, object bool) (rep reply, ok bool) {
-	verifier := h.base
-	if h.general != nil && object && peekActivity(body) == string(providerapi.ActivityOrderNotify) {
+	class := providerapi.ClassBase
+	if object {
+		class = classOf(peekActivity(body))
+	}
+	verifier, hint := h.base, ""
+	switch {
+	case class == providerapi.ClassGeneral && h.general != nil:
 		verifier = h.general
+	case class == providerapi.ClassGeneral:
+		hint = " (orderNotify is signed with the key of the general class, and Config.GeneralKeys is empty)"
+	case class == providerapi.ClassLicense && h.license != nil:
+		verifier = h.license
+	case class == providerapi.ClassLicense:
+		hint = " (licence calls are signed with the key of the license class, and Config.LicenseKeys is empty)"
+	}
+	if verifier == nil {
+		return reply{code: providerapi.ResultAuthenticationFailed, reason: "a call of V2, and Config.BaseKeys is empty" + hint}, false
 	}
 	params, err := signature.BaseParams(r.URL.Query())
 	if err == nil {
@@ -155,21 +240,33 @@ func (h *handler) verify(r *http.Request, body []byte, object bool) (rep reply, 
 	if err == nil {
 		return reply{}, true
 	}
+	rep = refusal(err, "signature")
+	if h.explain != nil && isMismatch(err) {
+		hint += h.explain(class, params, body)
+	}
+	rep.reason += hint
+	return rep, false
+}
+
+// refusal is the answer to a call that is not signed right. field is what the scheme calls the signature.
+func refusal(err error, field string) reply {
 	var failure *signature.Error
 	if !errors.As(err, &failure) {
-		return internal("%v", err), false
+		return internal("%v", err)
 	}
 	code := providerapi.ResultAuthenticationFailed
 	// As in the vendor's sample project: what is wrong with timestamp or nonce is a parameter error; all else, replays
 	// included, is a failed authentication.
-	if failure.Field != "signature" && failure.Kind != signature.KindReplayed {
+	if failure.Field != field && failure.Kind != signature.KindReplayed {
 		code = providerapi.ResultInvalidParameter
 	}
-	reason := failure.Error()
-	if h.general == nil && object && peekActivity(body) == string(providerapi.ActivityOrderNotify) {
-		reason += " (orderNotify is signed with the key of the general class, and Config.GeneralKeys is empty)"
-	}
-	return reply{code: code, reason: reason}, false
+	return reply{code: code, reason: failure.Error()}
+}
+
+func isMismatch(err error) bool { return errors.Is(err, signature.ErrMismatch) }
+
+func unsupported(activity string) reply {
+	return invalid("the activity " + activity + " is not supported by this product")
 }
 
 // lookup finds the contract of an activity.
@@ -204,8 +301,18 @@ func describe(found []providerapi.Violation) string {
 }
 
 // dispatch hands a call that is signed and well-formed to the Application, or answers it here if it is for debugging.
-func (h *handler) dispatch(ctx context.Context, f fields, x *exchange) reply {
+func (h *handler) dispatch(ctx context.Context, in *incoming, x *exchange) reply {
+	f := in.fields
 	testFlag := providerapi.TestFlag(f.text("testFlag"))
+	switch in.call.Class {
+	case providerapi.ClassKit:
+		return h.serveKit(ctx, in, x)
+	case providerapi.ClassLicense:
+		if h.license == nil { // signed with a base key
+			return unsupported(in.call.Name)
+		}
+		return h.serveLicense(ctx, in, x, testFlag)
+	}
 	switch x.activity {
 	case providerapi.ActivityNewInstance:
 		return h.newInstance(ctx, x, NewInstance{NewInstanceCall: providerapi.NewInstanceCall{
@@ -269,7 +376,7 @@ func (h *handler) dispatch(ctx context.Context, f fields, x *exchange) reply {
 			return h.plain(ctx, x, func(ctx context.Context) error { return app.OrderNotify(ctx, call) })
 		}
 	}
-	return invalid("the activity " + string(x.activity) + " is not supported by this product")
+	return unsupported(in.call.Name)
 }
 
 // plain serves the calls that are answered by a code alone.

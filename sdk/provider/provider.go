@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/isvkit/isvkit/openapi/providerapi"
+	"github.com/isvkit/isvkit/sdk/secret"
 	"github.com/isvkit/isvkit/sdk/signature"
 )
 
@@ -58,13 +60,29 @@ type OrderNotified interface {
 }
 
 // Config is how a handler is set up. Only BaseKeys is required.
+//
+// Every list of keys may have several while a key is being changed: put the new one in, change it at the marketplace, and take the old
+// one out. The marketplace forbids one key in two interface classes of V2, and so does NewHandler.
 type Config struct {
 	// BaseKeys are the access keys of the base interface class, as text. Several while a key is being changed.
 	BaseKeys []string
 
-	// GeneralKeys are the access keys of the general class, which signs orderNotify. None: orderNotify is refused. The
-	// marketplace forbids one key in two classes, and so does NewHandler.
+	// GeneralKeys are the access keys of the general class, which signs orderNotify. None: orderNotify is refused.
 	GeneralKeys []string
+
+	// KitKeys are the access keys of the kit class, which signs the five kit calls. None: they are refused.
+	KitKeys []string
+
+	// LicenseKeys are the access keys of the license class. None: licence calls are refused.
+	LicenseKeys []string
+
+	// KitSecret decrypts the client secret of applicationSync, with the private key whose public half was pasted into the console.
+	// nil: applicationSync is answered 000101.
+	KitSecret *secret.OAEP
+
+	// Explain looks, where a signature does not fit, for the mistake it was made with, and adds it to the log line; the answer
+	// stays the same. It costs a few signatures for each wrong one: set it while a marketplace or a gateway is being connected.
+	Explain bool
 
 	// Market answers call.Order; usually the client of package marketplace. nil: call.Order fails and says so.
 	Market OrderSource
@@ -100,7 +118,8 @@ type Config struct {
 
 // String leaves the keys out.
 func (c Config) String() string {
-	return fmt.Sprintf("{BaseKeys:%d redacted GeneralKeys:%d redacted}", len(c.BaseKeys), len(c.GeneralKeys))
+	return fmt.Sprintf("{BaseKeys:%d redacted GeneralKeys:%d redacted KitKeys:%d redacted LicenseKeys:%d redacted}",
+		len(c.BaseKeys), len(c.GeneralKeys), len(c.KitKeys), len(c.LicenseKeys))
 }
 
 // Format writes what String returns whatever the verb, so that no way of printing shows the keys.
@@ -115,7 +134,7 @@ const (
 )
 
 // NewHandler returns a handler that serves every base call, and orderNotify, with app. app can also be an [Upgrader], a
-// [ChangeChecker] or an [OrderNotified]. The error says which setting makes no sense.
+// [ChangeChecker], an [OrderNotified], a [Kit] or a [Licenser]. The error says which setting makes no sense.
 func NewHandler(app Application, cfg Config) (http.Handler, error) {
 	if app == nil {
 		return nil, errors.New("provider: the Application is nil")
@@ -123,10 +142,8 @@ func NewHandler(app Application, cfg Config) (http.Handler, error) {
 	if len(cfg.BaseKeys) == 0 {
 		return nil, errors.New("provider: Config.BaseKeys is empty, expected at least one access key")
 	}
-	for i, key := range cfg.GeneralKeys {
-		if slices.Contains(cfg.BaseKeys, key) {
-			return nil, fmt.Errorf("provider: Config.GeneralKeys[%d] is also in BaseKeys, expected another key for each interface class", i)
-		}
+	if err := cfg.checkKeys(); err != nil {
+		return nil, err
 	}
 	if cfg.MaxBody < 0 || cfg.Timeout < 0 {
 		return nil, fmt.Errorf("provider: Config.MaxBody is %d and Timeout %v, expected 0 (for the default) or more", cfg.MaxBody, cfg.Timeout)
@@ -147,19 +164,99 @@ func NewHandler(app Application, cfg Config) (http.Handler, error) {
 		cfg.Timeout = defaultTimeout
 	}
 	h := &handler{app: app, cfg: cfg, flights: make(map[OrderLineKey]*flight)}
-	var err error
-	if h.base, err = h.verifier(cfg.BaseKeys); err != nil {
-		return nil, fmt.Errorf("provider: Config.BaseKeys: %w", err)
+	if err := h.takeKeys(); err != nil {
+		return nil, err
 	}
-	if len(cfg.GeneralKeys) > 0 {
-		if h.general, err = h.verifier(cfg.GeneralKeys); err != nil {
-			return nil, fmt.Errorf("provider: Config.GeneralKeys: %w", err)
-		}
-	}
-	h.cfg.BaseKeys, h.cfg.GeneralKeys = nil, nil // so that no way of printing a handler shows them
 	return h, nil
 }
 
-func (h *handler) verifier(keys []string) (*signature.Base, error) {
-	return signature.NewBase(signature.Config{Keys: keys, Now: h.cfg.Now, Leeway: h.cfg.Leeway, Nonces: h.cfg.Nonces})
+type keyList struct {
+	name  string
+	class providerapi.Class
+	keys  []string
+}
+
+func (c *Config) keyLists() []keyList {
+	return []keyList{
+		{"BaseKeys", providerapi.ClassBase, c.BaseKeys},
+		{"GeneralKeys", providerapi.ClassGeneral, c.GeneralKeys},
+		{"KitKeys", providerapi.ClassKit, c.KitKeys},
+		{"LicenseKeys", providerapi.ClassLicense, c.LicenseKeys},
+	}
+}
+
+func (c *Config) checkKeys() error {
+	lists := c.keyLists()
+	for i, list := range lists {
+		for j, key := range list.keys {
+			for _, earlier := range lists[:i] {
+				if slices.Contains(earlier.keys, key) {
+					return fmt.Errorf("provider: Config.%s[%d] is also in %s, expected another key for each interface class", list.name, j, earlier.name)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// takeKeys makes verifiers of the keys, and forgets the keys, so that no way of printing a handler shows them.
+func (h *handler) takeKeys() (err error) {
+	lists := h.cfg.keyLists()
+	for _, list := range lists {
+		if len(list.keys) == 0 {
+			continue
+		}
+		cfg := signature.Config{Keys: list.keys, Now: h.cfg.Now, Leeway: h.cfg.Leeway, Nonces: h.cfg.Nonces}
+		switch list.class {
+		case providerapi.ClassBase:
+			h.base, err = signature.NewBase(cfg)
+		case providerapi.ClassGeneral:
+			h.general, err = signature.NewBase(cfg)
+		case providerapi.ClassKit:
+			h.kit, err = signature.NewKit(cfg)
+		case providerapi.ClassLicense:
+			h.license, err = signature.NewBase(cfg)
+		}
+		if err != nil {
+			return fmt.Errorf("provider: Config.%s: %w", list.name, err)
+		}
+	}
+	if h.cfg.Explain {
+		h.explain = h.explainer(lists)
+	}
+	h.cfg.BaseKeys, h.cfg.GeneralKeys, h.cfg.KitKeys, h.cfg.LicenseKeys = nil, nil, nil, nil
+	return nil
+}
+
+// explainer returns the function that looks for the mistake a signature was made with. It tries the keys of the other classes too,
+// because taking one for another is the commonest mistake of all.
+func (h *handler) explainer(lists []keyList) func(providerapi.Class, signature.Params, []byte) string {
+	return func(class providerapi.Class, params signature.Params, body []byte) string {
+		var others []signature.OtherKey
+		for _, list := range lists {
+			for _, key := range list.keys {
+				if list.class != class {
+					others = append(others, signature.OtherKey{Class: string(list.class), Key: key})
+				}
+			}
+		}
+		var findings []signature.Finding
+		switch verifier := map[providerapi.Class]*signature.Base{providerapi.ClassGeneral: h.general, providerapi.ClassLicense: h.license}[class]; {
+		case class == providerapi.ClassKit:
+			findings = h.kit.Explain(params, body, others...)
+		case verifier != nil:
+			findings = verifier.Explain(params, body, others...)
+		case h.base != nil:
+			findings = h.base.Explain(params, body, others...)
+		}
+		return findingsText(findings)
+	}
+}
+
+func findingsText(findings []signature.Finding) string {
+	var text string
+	for _, f := range findings {
+		text += "; likely mistake " + string(f.Mistake) + ": " + f.Explanation + "; " + f.Mend
+	}
+	return text
 }
