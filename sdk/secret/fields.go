@@ -140,11 +140,12 @@ func fieldMalformed(detail string) error {
 // unpad returns the length of data without its PKCS#5 padding, and len(data) if the padding is wrong. It looks at the same
 // bytes whatever they hold.
 func unpad(data []byte) (n int, ok bool) {
-	pad := int(data[len(data)-1])
+	last := data[len(data)-1]
+	pad := int(last)
 	good := subtle.ConstantTimeLessOrEq(1, pad) & subtle.ConstantTimeLessOrEq(pad, aes.BlockSize)
 	for i := 1; i <= aes.BlockSize; i++ {
 		inside := subtle.ConstantTimeLessOrEq(i, pad)
-		same := subtle.ConstantTimeByteEq(data[len(data)-i], byte(pad))
+		same := subtle.ConstantTimeByteEq(data[len(data)-i], last)
 		good &= subtle.ConstantTimeSelect(inside, same, 1)
 	}
 	return len(data) - subtle.ConstantTimeSelect(good, pad, 0), good == 1
