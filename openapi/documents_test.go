@@ -18,7 +18,7 @@ import (
 	"github.com/isvkit/isvkit/openapi/providerapi"
 )
 
-var documents = []string{"provider.yaml", "marketplace.yaml", "sandbox.yaml"}
+var documents = []string{"provider.yaml", "provider-v1.yaml", "marketplace.yaml", "sandbox.yaml"}
 
 func load(t *testing.T, name string) *openapi3.T {
 	t.Helper()
@@ -58,7 +58,7 @@ func TestDocuments_AreValid(t *testing.T) {
 
 func TestDocuments_OperationIdsAreUnique(t *testing.T) {
 	t.Parallel()
-	counts := map[string]int{"provider.yaml": 17, "marketplace.yaml": 3, "sandbox.yaml": 15}
+	counts := map[string]int{"provider.yaml": 17, "provider-v1.yaml": 12, "marketplace.yaml": 3, "sandbox.yaml": 15}
 	for _, name := range documents {
 		seen := map[string]string{}
 		for where, op := range operations(load(t, name)) {
@@ -74,7 +74,7 @@ func TestDocuments_OperationIdsAreUnique(t *testing.T) {
 // TestDocuments_ExamplesAreAsTheSchemasSay walks every schema and validates its example against it.
 func TestDocuments_ExamplesAreAsTheSchemasSay(t *testing.T) {
 	t.Parallel()
-	for name, document := range map[string]*contract.Document{"provider.yaml": contract.Provider(), "marketplace.yaml": contract.Marketplace()} {
+	for name, document := range map[string]*contract.Document{"provider.yaml": contract.Provider(), "provider-v1.yaml": contract.ProviderV1(), "marketplace.yaml": contract.Marketplace()} {
 		checked := 0
 		walk(tree(t, name), "", func(pointer string, node map[string]any) {
 			example, has := node["example"]
@@ -108,7 +108,7 @@ func TestDocuments_ExamplesAreAsTheSchemasSay(t *testing.T) {
 // an example, a source and how sure we are of it.
 func TestDocuments_EveryFieldSaysWhatItIsAndWhoSaysSo(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"provider.yaml", "marketplace.yaml"} {
+	for _, name := range []string{"provider.yaml", "provider-v1.yaml", "marketplace.yaml"} {
 		root := tree(t, name)
 		sources, confidences := keysOf(t, root["x-sources"]), keysOf(t, root["x-confidences"])
 		fields := 0
@@ -228,6 +228,74 @@ func TestFieldTable_AgreesWithTheSchemas(t *testing.T) {
 	require.Greater(t, compared, 2000)
 }
 
+// TestFieldTableV1_AgreesWithTheSchemas does the same for V1, whose fields are parameters of a query, or fields of a body that are
+// taken as text: the example of each call passes, and each single change of it gets one verdict from table and schema.
+func TestFieldTableV1_AgreesWithTheSchemas(t *testing.T) {
+	t.Parallel()
+	values := []string{
+		"x", strings.Repeat("x", 64), strings.Repeat("x", 65), strings.Repeat("中", 65), strings.Repeat("x", 129), strings.Repeat("x", 256), strings.Repeat("x", 2049),
+		"0", "1", "2", "3", "5", "-1", "1.5", "12345678", "20221124023618", "20221124023618256", "2022112402361825", "https://a", "http://a", "year", "FREEZE", "NORMAL", "UNFREEZE",
+	}
+	doc := load(t, "provider-v1.yaml")
+	require.Len(t, providerapi.CallsV1, len(doc.Webhooks))
+	compared := 0
+	for _, call := range providerapi.CallsV1 {
+		item := doc.Webhooks[call.Name]
+		example, schemas, numbers := map[string]string{}, map[string]string{}, map[string]bool{}
+		if item.Get != nil {
+			require.Empty(t, call.SubPath)
+			require.Equal(t, providerapi.ClassBase, call.Class)
+			for i, p := range item.Get.Parameters {
+				if p.Value.Required {
+					example[p.Value.Name] = fmt.Sprint(p.Value.Example)
+				}
+				pointer := fmt.Sprintf("/webhooks/%s/get/parameters/%d/schema", call.Name, i)
+				if name, ok := strings.CutPrefix(p.Ref, "#"); ok {
+					pointer = name + "/schema"
+				}
+				schemas[p.Value.Name] = pointer
+			}
+		} else {
+			require.Equal(t, "/produceAPI/"+call.Name, call.SubPath)
+			require.Equal(t, providerapi.ClassKit, call.Class)
+			body := item.Post.RequestBody.Value.Content.Get("application/json").Schema.Value
+			fields, ok := body.Example.(map[string]any)
+			require.True(t, ok)
+			for name, value := range fields {
+				example[name] = fmt.Sprint(value)
+				schemas[name] = "/components/schemas/" + strings.ToUpper(call.Name[:1]) + call.Name[1:] + "Call/properties/" + name
+				numbers[name] = body.Properties[name].Value.Type.Is("integer")
+			}
+		}
+		require.Empty(t, call.CheckText(example), call.Name)
+		require.Len(t, schemas, len(call.Fields), call.Name)
+		for _, field := range call.Fields {
+			schema, err := contract.ProviderV1().At(schemas[field.Name])
+			require.NoError(t, err)
+			for _, value := range values {
+				if field.ItemMax > 0 && len(value) > 64 {
+					continue // items are counted one by one; the schema knows the whole length only
+				}
+				changed := maps.Clone(example)
+				changed[field.Name] = value
+				text, err := json.Marshal(value)
+				require.NoError(t, err)
+				if numbers[field.Name] && strings.Trim(value, "-.0123456789") == "" {
+					text = []byte(value)
+				}
+				bySchema, byTable := schema.Violations(text), call.CheckText(changed)
+				require.Equal(t, len(bySchema) == 0, len(byTable) == 0, "%s.%s = %s: schema says %v, table says %v", call.Name, field.Name, value, bySchema, byTable)
+				compared++
+			}
+			changed := maps.Clone(example)
+			delete(changed, field.Name)
+			mayBeEmpty := !field.Required || field.MinLength == 0 && field.Kind == providerapi.KindString && len(field.Enum) == 0
+			require.Equal(t, mayBeEmpty, len(call.CheckText(changed)) == 0, "%s without %s", call.Name, field.Name)
+		}
+	}
+	require.Greater(t, compared, 1500)
+}
+
 // TestImports holds the arrow openapi → sdk → sandbox → conformance → examples, and what the SDK must not drag in.
 func TestImports(t *testing.T) {
 	t.Parallel()
@@ -249,7 +317,7 @@ func TestImports(t *testing.T) {
 	}
 	out, err := exec.CommandContext(t.Context(), "go", "list", module+"sdk/...").Output()
 	require.NoError(t, err)
-	withoutDatabase := slices.DeleteFunc(strings.Fields(string(out)), func(pkg string) bool { return strings.HasSuffix(pkg, "/provider/sqlstore") })
+	withoutDatabase := slices.DeleteFunc(strings.Fields(string(out)), func(pkg string) bool { return strings.HasSuffix(pkg, "/sqlstore") })
 	for _, dep := range deps(withoutDatabase...) {
 		require.NotEqual(t, "database/sql", dep) // its interfaces in database/sql/driver are something else
 	}

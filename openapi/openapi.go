@@ -4,7 +4,7 @@ package openapi
 
 import "embed"
 
-// FS holds the documents at its root: provider.yaml, marketplace.yaml, sandbox.yaml, requirements.yaml.
+// FS holds the documents at its root: provider.yaml, provider-v1.yaml, marketplace.yaml, sandbox.yaml, requirements.yaml.
 //
-//go:embed provider.yaml marketplace.yaml sandbox.yaml requirements.yaml
+//go:embed provider.yaml provider-v1.yaml marketplace.yaml sandbox.yaml requirements.yaml
 var FS embed.FS

@@ -35,6 +35,9 @@ type Document struct {
 // Provider is provider.yaml.
 var Provider = sync.OnceValue(func() *Document { return mustLoad("provider.yaml") })
 
+// ProviderV1 is provider-v1.yaml.
+var ProviderV1 = sync.OnceValue(func() *Document { return mustLoad("provider-v1.yaml") })
+
 // Marketplace is marketplace.yaml.
 var Marketplace = sync.OnceValue(func() *Document { return mustLoad("marketplace.yaml") })
 
@@ -104,7 +107,10 @@ func (d *Document) Call(name string) (*Schema, error) {
 
 // Answer gives the schema of a call's answer, by the name of the webhook.
 func (d *Document) Answer(name string) (*Schema, error) {
-	return d.resolved("/webhooks/" + name + "/post/responses/200")
+	if s, err := d.resolved("/webhooks/" + name + "/post/responses/200"); err == nil {
+		return s, nil
+	}
+	return d.resolved("/webhooks/" + name + "/get/responses/200") // the base calls of V1
 }
 
 // Request gives the schema of an operation's request body.

@@ -18,7 +18,7 @@ func TestSchema_Violations(t *testing.T) {
 		"extra field":        {"newInstance", `{"resultCode":"000005","more":{"a":1}}`, nil},
 		"no instance id":     {"newInstance", `{"resultCode":"000004"}`, []string{"is missing instanceId"}},
 		"id of wrong type":   {"newInstance", `{"resultCode":"000000","instanceId":7}`, []string{"instanceId: is of type number, expected string"}},
-		"unknown code":       {"releaseInstance", `{"resultCode":"000042"}`, []string{`resultCode: value must be one of '000000', '000001', '000002', '000003', '000004', '000005', '000100', '000101', '000102', '000103', '000104', '000105', '000106', '000107'`}},
+		"unknown code":       {"releaseInstance", `{"resultCode":"000042"}`, []string{`resultCode: value must be one of '000000', '000001', '000002', '000003', '000004', '000005', '000100', '000101', '000102', '000103', '000104', '000105', '000106', '000107', '000900', '000901', '000902', '000903'`}},
 		"two at once":        {"queryInstance", `{"resultCode":"000000","info":[{"appInfo":{}}]}`, []string{"info.0.appInfo: is missing frontEndUrl", "info.0: is missing instanceId"}},
 		"secret not quoted":  {"queryInstance", `{"resultCode":"000000","info":[{"instanceId":"i","usageInfo":[{"usageValue":1,"statisticalTime":"hunter2"}]}]}`, []string{"info.0.usageInfo.0.statisticalTime: does not match ^[0-9]{14}([0-9]{3})?$"}},
 		"not JSON":           {"queryInstance", `<html>`, []string{"the body is not JSON"}},

@@ -233,7 +233,7 @@ type ActivatedLicense struct {
 	LicenseCode string `json:"license_code,omitempty,omitzero"`
 
 	// LicenseCodeInfo A LicenseCodeInfo, as JSON in a text.
-	LicenseCodeInfo openapi_types.File `json:"license_code_info"`
+	LicenseCodeInfo string `json:"license_code_info"`
 }
 
 // BuyerInfo defines model for BuyerInfo.

@@ -23,7 +23,7 @@ const (
 )
 
 // Call is what the contract says about one call: where it goes, which key signs it, which fields its body has. The calls
-// are generated from provider.yaml; see [Lookup].
+// are generated from provider.yaml and provider-v1.yaml; see [Lookup] and [LookupV1].
 type Call struct {
 	Name    string  // newInstance, tenantSync, …
 	Class   Class   // which access key signs it
@@ -69,13 +69,22 @@ func (v Violation) String() string {
 	return v.Field + " " + v.Problem
 }
 
-// Lookup finds a call by its name, which for base calls is the value of the field activity.
+// Lookup finds a call of V2 by its name, which for base calls is the value of the field activity.
 func Lookup(name string) (*Call, bool) {
 	i := slices.IndexFunc(Calls, func(c *Call) bool { return c.Name == name })
 	if i < 0 {
 		return nil, false
 	}
 	return Calls[i], true
+}
+
+// LookupV1 finds a call of V1 by its name, which for base calls is the value of the parameter activity.
+func LookupV1(name string) (*Call, bool) {
+	i := slices.IndexFunc(CallsV1, func(c *Call) bool { return c.Name == name })
+	if i < 0 {
+		return nil, false
+	}
+	return CallsV1[i], true
 }
 
 // Check compares a body, decoded one level deep, with the contract and returns every violation found. Fields that the
@@ -92,6 +101,31 @@ func (c *Call) Check(body map[string]json.RawMessage) []Violation {
 			continue
 		}
 		if problem := f.check(raw); problem != "" {
+			found = append(found, Violation{f.Name, problem})
+		}
+	}
+	return found
+}
+
+// CheckText compares a V1 call, whose parameters are all text, with the contract and returns every violation found. Empty text counts as
+// absent, and absent is a violation only where empty text would be one: V1 signs blank values as if they were not there.
+func (c *Call) CheckText(values map[string]string) []Violation {
+	var found []Violation
+	for i := range c.Fields {
+		f := &c.Fields[i]
+		text := values[f.Name]
+		problem := ""
+		switch {
+		case text == "":
+			if f.Required && (f.MinLength > 0 || f.Kind == KindInteger || len(f.Enum) > 0) {
+				problem = "is missing"
+			}
+		case f.Kind == KindInteger:
+			problem = f.check(json.RawMessage(text))
+		default:
+			problem = f.checkText(text, utf8.RuneCountInString(text))
+		}
+		if problem != "" {
 			found = append(found, Violation{f.Name, problem})
 		}
 	}
@@ -133,6 +167,10 @@ func (f *Field) checkString(raw json.RawMessage) string {
 	} else {
 		text = string(inner)
 	}
+	return f.checkText(text, length)
+}
+
+func (f *Field) checkText(text string, length int) string {
 	switch {
 	case length < f.MinLength:
 		if length == 0 {

@@ -2,6 +2,7 @@ package marketplace
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +14,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/hashicorp/go-retryablehttp"
 
@@ -21,10 +21,14 @@ import (
 	"github.com/isvkit/isvkit/sdk/signature"
 )
 
-// Config is how a client is set up. URL and Credentials are required, BaseKey for PushUsage.
+// Config is how a client is set up. Region or URL is required, and Credentials, and BaseKey for PushUsage.
 type Config struct {
-	// URL is the marketplace's address, for instance https://mkt.myhuaweicloud.com (China), https://mkt-intl.myhuaweicloud.com
-	// or https://mkt.myhuaweicloud.eu. A path in it is kept in front of the contract's paths.
+	// Region is the edition of the marketplace to call. Where it has a second host, attempts go there for five minutes once the
+	// first one could not be reached.
+	Region Region
+
+	// URL is the address of another marketplace, such as a sandbox, in place of Region. A path in it is kept in front of the
+	// contract's paths.
 	URL string
 
 	// InsecureAllowHTTP allows an http URL to another machine. http to the own machine is always allowed.
@@ -49,6 +53,11 @@ type Config struct {
 	// Timeout bounds one attempt, its answer included. Default: the timeout of HTTPClient, or else 20 s.
 	Timeout time.Duration
 
+	// RequestsPerSecond spaces attempts evenly, so that this client alone stays below a limit. Default: 0, no limit. Whatever it
+	// is, a client that is told to call less often (429, code 0250) sends nothing at all for the time of Retry-After, or else
+	// for RetryWaitMin.
+	RequestsPerSecond float64
+
 	// Now is the clock that dates signatures. Default: time.Now.
 	Now func() time.Time
 
@@ -61,7 +70,9 @@ type Config struct {
 }
 
 // String leaves the secrets out.
-func (c Config) String() string { return fmt.Sprintf("{URL:%s AK:%s}", c.URL, c.Credentials.AK) }
+func (c Config) String() string {
+	return fmt.Sprintf("{URL:%s AK:%s}", cmp.Or(c.URL, string(c.Region)), c.Credentials.AK)
+}
 
 // Format writes what String returns whatever the verb, so that no way of printing shows the secrets.
 func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
@@ -79,14 +90,27 @@ const (
 
 // Client calls the open API. It is safe for concurrent use.
 type Client struct {
-	server string
-	usage  *signature.Usage // nil without a base key
-	http   *retryablehttp.Client
-	logger *slog.Logger
+	server  string
+	hosts   hosts
+	limit   limiter
+	usage   *signature.Usage // nil without a base key
+	http    *retryablehttp.Client
+	timeout time.Duration // of one attempt
+	logger  *slog.Logger
 }
 
 // New returns a client. The error says which setting makes no sense; nothing is sent.
 func New(cfg Config) (*Client, error) {
+	names := cfg.Region.Hosts()
+	switch {
+	case cfg.Region == "":
+	case names == nil:
+		return nil, fmt.Errorf("marketplace: Config.Region is %q, expected China, International or Europe", string(cfg.Region))
+	case cfg.URL != "":
+		return nil, errors.New("marketplace: Config has a Region and a URL, expected one of them")
+	default:
+		cfg.URL = "https://" + names[0]
+	}
 	server, err := serverURL(cfg.URL, cfg.InsecureAllowHTTP)
 	if err != nil {
 		return nil, err
@@ -113,7 +137,13 @@ func New(cfg Config) (*Client, error) {
 	case cfg.RetryMax < 0:
 		cfg.RetryMax = 0
 	}
-	c := &Client{server: server, logger: cfg.Logger}
+	c := &Client{server: server, hosts: hosts{names: names}, logger: cfg.Logger, timeout: cfg.Timeout}
+	if rate := cfg.RequestsPerSecond; rate != 0 {
+		if !(rate >= 1e-6 && rate <= 1e6) { // nor a NaN
+			return nil, fmt.Errorf("marketplace: Config.RequestsPerSecond is %v, expected 0 (for no limit) or 0.000001 to 1000000", rate)
+		}
+		c.limit.every = time.Duration(float64(time.Second) / rate)
+	}
 	if cfg.BaseKey != "" {
 		c.usage, err = signature.NewUsage(signature.Config{Keys: []string{cfg.BaseKey}, Now: cfg.Now, Rand: cfg.Rand})
 		if err != nil {
@@ -166,12 +196,10 @@ func (c *Client) httpClient(cfg Config) *http.Client {
 	if cfg.HTTPClient != nil {
 		hc = *cfg.HTTPClient
 	}
-	switch {
-	case cfg.Timeout > 0:
-		hc.Timeout = cfg.Timeout
-	case hc.Timeout == 0:
-		hc.Timeout = defaultTimeout
+	if c.timeout == 0 {
+		c.timeout = cmp.Or(hc.Timeout, defaultTimeout)
 	}
+	hc.Timeout = 0 // attempt has it, or waiting for the limiter would count
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	hc.Transport = &attempt{client: c, next: cfg.Credentials.Transport(hc.Transport, cfg.Now)}
 	return &hc
@@ -180,6 +208,11 @@ func (c *Client) httpClient(cfg Config) *http.Client {
 // QueryOrder asks for an order. With an orderLineID, 64 characters at most like the order id, the answer has that line only;
 // empty asks for all. An order of another ISV is [ErrNotYours], and so is one that does not exist, as far as is known: no published
 // text says it. A success without the order that was asked for is an error too.
+//
+// A field of another type than the contract says is converted where that is certain ("50" for 50), left out and logged where
+// nothing is provisioned by it (the buyer, amounts of money, names for people), and an error elsewhere.
+//
+//isvkit:operation queryOrder
 func (c *Client) QueryOrder(ctx context.Context, orderID, orderLineID string) (*marketplaceapi.OrderInfo, error) {
 	const op = "queryOrder"
 	if problem := textProblem(orderID, 1); problem != "" {
@@ -204,9 +237,9 @@ func (c *Client) QueryOrder(ctx context.Context, orderID, orderLineID string) (*
 	if !ans.succeeded() {
 		return nil, ans.refusal(op)
 	}
-	var body marketplaceapi.OrderAnswer
-	if err := json.Unmarshal(ans.body, &body); err != nil {
-		return nil, fmt.Errorf("marketplace: %s: read the answer: %w", op, err)
+	body, err := decode[marketplaceapi.OrderAnswer](ctx, c, op, ans.body, orderExtras)
+	if err != nil {
+		return nil, err
 	}
 	if body.OrderInfo.OrderID != orderID {
 		return nil, fmt.Errorf("marketplace: %s: the answer is a success but not about order %s", op, orderID)
@@ -214,12 +247,24 @@ func (c *Client) QueryOrder(ctx context.Context, orderID, orderLineID string) (*
 	return &body.OrderInfo, nil
 }
 
+// orderExtras are the fields of an order that nothing is provisioned by.
+func orderExtras(field string) bool {
+	return field == "resultMsg" || field == "orderInfo.buyerInfo" || strings.HasPrefix(field, "orderInfo.buyerInfo.") ||
+		strings.HasPrefix(field, "orderInfo.orderLine.currency") || field == "orderInfo.orderLine.productInfo.productName"
+}
+
+// bodyRequest makes the request of an operation that has a body.
+type bodyRequest func(server, contentType string, body io.Reader) (*http.Request, error)
+
 // call is one call of a method, through all its attempts.
 type call struct {
 	operation  string
 	repeatable bool // the request may be repeated though the first may have been carried out
 	signUsage  bool
+	body       func() io.Reader // a body that is streamed; nil if the request has its own
+	length     int64            // of that body
 	attempts   int
+	neverSent  bool // of the last attempt
 }
 
 type callKey struct{}
@@ -266,7 +311,7 @@ func readOutcome(body []byte) (o outcome) {
 
 func (a *answered) succeeded() bool {
 	suffix, ok := marketplaceCode(a.code())
-	return a.status == http.StatusOK && ok && suffix == codeSuccess
+	return a.status == http.StatusOK && ok && (suffix == codeSuccess || suffix == codeLicenseSuccess)
 }
 
 func (a *answered) refusal(operation string) error {
@@ -294,6 +339,12 @@ func (c *Client) do(ctx context.Context, k *call, req *http.Request) (*answered,
 	if err != nil {
 		return nil, fmt.Errorf("marketplace: %s: %w", k.operation, err)
 	}
+	if k.body != nil {
+		if err := retryable.SetBody(retryablehttp.ReaderFunc(func() (io.Reader, error) { return k.body(), nil })); err != nil {
+			return nil, fmt.Errorf("marketplace: %s: %w", k.operation, err)
+		}
+		retryable.ContentLength = k.length
+	}
 	resp, err := c.http.Do(retryable)
 	if err != nil {
 		if resp != nil {
@@ -313,17 +364,7 @@ func (c *Client) do(ctx context.Context, k *call, req *http.Request) (*answered,
 }
 
 // textProblem returns what is wrong with an id, "" if nothing is.
-func textProblem(text string, least int) string {
-	switch n := utf8.RuneCountInString(text); {
-	case n < least:
-		return "is empty"
-	case n > 64:
-		return fmt.Sprintf("is %d characters long, expected at most 64", n)
-	case !utf8.ValidString(text):
-		return "is not UTF-8"
-	}
-	return ""
-}
+func textProblem(text string, least int) string { return textProblemUpTo(text, least, 64) }
 
 // encode writes a body in the one form that every receiver hashes alike: compact, names sorted at every level, nothing escaped
 // that need not be.

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"reflect"
 	"strings"
 	"sync"
@@ -110,7 +112,7 @@ func setup(t testing.TB, answer func(n int, w http.ResponseWriter, r *http.Reque
 		} else {
 			assert.Empty(t, r.Header.Get("signature"))
 		}
-		if r.Method == http.MethodPost {
+		if r.Method == http.MethodPost && r.Header.Get("Content-Type") == "application/json" {
 			schema, err := contract.Marketplace().Request(r.Method, strings.TrimPrefix(r.URL.Path, "/behind/a/path"))
 			if assert.NoError(t, err) {
 				assert.Empty(t, schema.Violations(body))
@@ -304,6 +306,17 @@ func TestClient_RetryRules(t *testing.T) {
 		{"refusal with 200", 200, mkt("MKT.0150"), one, one, one, marketplace.ErrNotYours},
 		{"internal error with 200", 200, mkt("MKT.0999"), all, all, one, marketplace.ErrInternal},
 		{"some records, and not which", 200, mkt("94060999"), one, one, one, nil},
+		{"internal error of another service", 200, mkt("92020001"), all, all, one, marketplace.ErrInternal},
+		{"parameter of a licence", 200, mkt("92020002"), one, one, one, marketplace.ErrInvalidParameter},
+		{"licence active before", 200, mkt("92020003"), one, one, one, marketplace.ErrLicenseState},
+		{"licence not received", 200, mkt("92020004"), one, one, one, marketplace.ErrLicenseState},
+		{"no licence", 200, mkt("92020005"), one, one, one, marketplace.ErrLicenseNotFound},
+		{"licence not active", 200, mkt("92020011"), one, one, one, marketplace.ErrLicenseState},
+		{"one of the licences", 200, mkt("92020020"), one, one, one, marketplace.ErrLicenseNotFound},
+		{"state of a licence", 200, mkt("91381034"), one, one, one, marketplace.ErrLicenseState},
+		{"content type", 415, mkt("95000003"), one, one, one, marketplace.ErrInvalidParameter},
+		{"unknown code of eight digits", 500, mkt("91389999"), one, one, one, nil},
+		{"throttled with a code of our own", 429, mkt("MKT.0150"), one, one, one, marketplace.ErrNotYours},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -325,6 +338,15 @@ func TestClient_RetryRules(t *testing.T) {
 				{"pushUsageOld", tt.pushOld, func() error {
 					return s.client.PushUsageOld(t.Context(), []marketplaceapi.UsageRecordOld{recordOld()})
 				}},
+				{"licenseHeartbeat", tt.order, func() error { _, err := s.client.LicenseHeartbeat(t.Context(), "PL1"); return err }},
+				{"licenseHeartbeats", tt.order, func() error { _, err := s.client.LicenseHeartbeats(t.Context(), []string{"PL1"}); return err }},
+				{"activateLicense", tt.pushOld, func() error { _, err := s.client.ActivateLicense(t.Context(), "PL1", time.Time{}); return err }},
+				{"activateLicenses", tt.pushOld, func() error {
+					_, err := s.client.ActivateLicenses(t.Context(), []string{"PL1"}, time.Time{})
+					return err
+				}},
+				{"uploadFile", tt.order, func() error { return s.client.UploadFile(t.Context(), "e-1", marketplace.FileOf("a.lic", []byte("x"))) }},
+				{"uploadFile", tt.order, func() error { return s.client.UploadCharacters(t.Context(), "e-1", "x") }},
 			} {
 				s.mu.Lock()
 				s.got = nil
@@ -391,6 +413,17 @@ func TestClient_RetriesWithoutAnAnswer(t *testing.T) {
 			return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
 		}, 5, 5, 5},
 		{"no such host", func(*http.Request) (*http.Response, error) { return nil, &net.DNSError{Err: "no such host"} }, 5, 5, 5},
+		{"no connection in time", func(r *http.Request) (*http.Response, error) {
+			httptrace.ContextClientTrace(r.Context()).GetConn("host:443")
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}, 5, 5, 5},
+		{"no answer in time", func(r *http.Request) (*http.Response, error) {
+			httptrace.ContextClientTrace(r.Context()).GetConn("host:443")
+			httptrace.ContextClientTrace(r.Context()).GotConn(httptrace.GotConnInfo{})
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}, 5, 5, 1},
 		{"connection lost", func(*http.Request) (*http.Response, error) {
 			return nil, &net.OpError{Op: "read", Err: errors.New("connection reset")}
 		}, 5, 5, 1},
@@ -520,6 +553,10 @@ func TestNew_ChecksItsConfig(t *testing.T) {
 		{"a query", marketplace.Config{URL: "https://mkt.example.com/?a=b", Credentials: creds}},
 		{"in the clear", marketplace.Config{URL: "http://mkt.example.com", Credentials: creds}},
 		{"no AK or no SK", marketplace.Config{URL: "https://mkt.example.com", Credentials: signature.Credentials{AK: ak}}},
+		{"Config.Region is \"mars\"", marketplace.Config{Region: "mars", Credentials: creds}},
+		{"a Region and a URL", marketplace.Config{Region: marketplace.China, URL: "https://mkt.example.com", Credentials: creds}},
+		{"RequestsPerSecond is -1", marketplace.Config{Region: marketplace.China, Credentials: creds, RequestsPerSecond: -1}},
+		{"RequestsPerSecond is NaN", marketplace.Config{Region: marketplace.China, Credentials: creds, RequestsPerSecond: math.NaN()}},
 		{"Timeout -1s", marketplace.Config{URL: "https://mkt.example.com", Credentials: creds, Timeout: -time.Second}},
 		{"RetryWaitMax is 1s", marketplace.Config{URL: "https://mkt.example.com", Credentials: creds, RetryWaitMin: time.Minute, RetryWaitMax: time.Second}},
 	} {

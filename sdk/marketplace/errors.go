@@ -7,27 +7,30 @@ import (
 	"strings"
 )
 
-// The kinds of refusal, for [errors.Is]. The four digits are those of the marketplace's code, with prefix MKT. or the older CBC.
+// The kinds of refusal, for [errors.Is]. Four digits are those of the marketplace's code, with prefix MKT. or the older
+// CBC.; eight digits are a whole code.
 var (
-	ErrInvalidParameter = errors.New("marketplace: invalid parameter")                 // 0100, 0101, 0199
+	ErrInvalidParameter = errors.New("marketplace: invalid parameter")                 // 0100, 0101, 0199, 92020002, 95000001 to 95000004
 	ErrBadSignature     = errors.New("marketplace: signature refused")                 // 0102 (body), APIGW.0301 and APIGW.0303 (AK/SK)
 	ErrNotYours         = errors.New("marketplace: the object is another ISV's")       // 0150
 	ErrNotSeller        = errors.New("marketplace: the caller is not a seller")        // 0151
 	ErrIllegalToken     = errors.New("marketplace: illegal token")                     // 0154
 	ErrRateLimited      = errors.New("marketplace: too many calls")                    // 0250, APIGW.0308, HTTP 429
-	ErrInternal         = errors.New("marketplace: error inside the marketplace")      // 0999, or HTTP 5xx without a code
+	ErrInternal         = errors.New("marketplace: error inside the marketplace")      // 0999, 92020001, or HTTP 5xx without a code
 	ErrInstanceNotFound = errors.New("marketplace: no such instance")                  // 9001
 	ErrInvalidUsage     = errors.New("marketplace: invalid usage records")             // 9002
 	ErrTooManyRecords   = errors.New("marketplace: too many usage records")            // 9003, and PushUsage before it sends
 	ErrTooOld           = errors.New("marketplace: usage began more than 21 days ago") // 9004
+	ErrLicenseNotFound  = errors.New("marketplace: no such licence")                   // 92020005, 92020020 (one of a list)
+	ErrLicenseState     = errors.New("marketplace: state of the licence forbids it")   // 92020003, 92020004, 92020011, 91381034, 91381035
 )
 
 // Error is an answer that says no. Everything in it was said by the peer: by the marketplace, or by the gateway in front of it.
 // Failures to get an answer are other errors.
 type Error struct {
-	Operation string // queryOrder, pushUsage, pushUsageOld: the operationId of the contract
+	Operation string // queryOrder, pushUsage, …: the operationId of the contract
 	Status    int    // HTTP status
-	Code      string // "MKT.0150", "APIGW.0301", …; empty if the answer had none
+	Code      string // "MKT.0150", "92020003", "APIGW.0301", …; empty if the answer had none
 	Message   string // text for people
 	ExtraInfo string // more, with some codes
 	RequestID string // the gateway's id of the request, worth quoting to support
@@ -61,7 +64,7 @@ func (e *Error) Is(target error) bool {
 func (e *Error) kind() error {
 	if suffix, ok := marketplaceCode(e.Code); ok {
 		switch suffix {
-		case "0100", "0101", "0199":
+		case "0100", "0101", "0199", "92020002", "95000001", "95000002", "95000003", "95000004":
 			return ErrInvalidParameter
 		case "0102":
 			return ErrBadSignature
@@ -73,8 +76,12 @@ func (e *Error) kind() error {
 			return ErrIllegalToken
 		case codeRateLimited:
 			return ErrRateLimited
-		case codeInternal:
+		case codeInternal, codeLicenseInternal:
 			return ErrInternal
+		case "92020005", "92020020":
+			return ErrLicenseNotFound
+		case "92020003", "92020004", "92020011", "91381034", "91381035":
+			return ErrLicenseState
 		case "9001":
 			return ErrInstanceNotFound
 		case "9002":
@@ -89,7 +96,7 @@ func (e *Error) kind() error {
 	switch {
 	case e.Code == "APIGW.0301" || e.Code == "APIGW.0303":
 		return ErrBadSignature
-	case e.Code == "APIGW.0308" || e.Status == http.StatusTooManyRequests:
+	case e.Code == codeThrottled || e.Status == http.StatusTooManyRequests:
 		return ErrRateLimited
 	case e.Status >= http.StatusInternalServerError:
 		return ErrInternal
@@ -102,15 +109,22 @@ const (
 	codeRateLimited = "0250"
 	codeInternal    = "0999"
 	codeSomeBad     = "94060999" // some usage records were not accepted
+	codeThrottled   = "APIGW.0308"
+
+	codeLicenseSuccess  = "92020000" // also of uploads
+	codeLicenseInternal = "92020001"
 )
 
-// marketplaceCode returns the four digits of a code of the marketplace itself, in either prefix.
-func marketplaceCode(code string) (suffix string, ok bool) {
-	suffix, ok = strings.CutPrefix(code, "MKT.")
-	if !ok {
-		suffix, ok = strings.CutPrefix(code, "CBC.")
+// marketplaceCode returns a code of the marketplace itself without its prefix: four digits, or eight.
+func marketplaceCode(code string) (digits string, ok bool) {
+	if len(code) == 8 && strings.Trim(code, "0123456789") == "" {
+		return code, true
 	}
-	return suffix, ok
+	digits, ok = strings.CutPrefix(code, "MKT.")
+	if !ok {
+		digits, ok = strings.CutPrefix(code, "CBC.")
+	}
+	return digits, ok
 }
 
 // oneLine cuts what the peer said to at most n bytes in one line of valid UTF-8.

@@ -8,8 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"time"
 
@@ -27,8 +27,22 @@ type attempt struct {
 
 // RoundTrip implements http.RoundTripper.
 func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
-	k := callOf(req.Context())
+	c, k := a.client, callOf(req.Context())
+	if err := c.limit.wait(req.Context()); err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, err
+	}
 	k.attempts++
+	var conn connection
+	ctx, cancel := context.WithTimeout(httptrace.WithClientTrace(req.Context(), conn.trace()), c.timeout)
+	defer cancel()
+	caller, host := req.Context(), c.hosts.pick()
+	req = req.Clone(ctx)
+	if host != "" {
+		req.URL.Host, req.Host = host, host // below the retry, above the signature
+	}
 	if k.signUsage {
 		var err error
 		if req, err = a.signUsage(req); err != nil {
@@ -37,8 +51,13 @@ func (a *attempt) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := a.next.RoundTrip(req)
 	if err != nil {
+		k.neverSent = conn.neverSent(err)
+		if k.neverSent && caller.Err() == nil && !wrongCertificate(err) {
+			c.hosts.unreachable(host)
+		}
 		return nil, err
 	}
+	k.neverSent = false
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	_ = resp.Body.Close()
 	if err != nil {
@@ -89,6 +108,13 @@ func (c *Client) checkRetry(ctx context.Context, resp *http.Response, err error)
 	}
 	code := readOutcome(body).code()
 	again := retryAnswer(k, resp.StatusCode, code)
+	if tooMany(resp.StatusCode, code) {
+		wait := c.http.RetryWaitMin
+		if after, ok := retryAfter(resp.Header.Get("Retry-After"), resp.Header.Get("Date")); ok {
+			wait = min(max(after, wait), c.http.RetryWaitMax)
+		}
+		c.limit.pause(wait)
+	}
 	c.log(ctx, k, again, slog.Int("status", resp.StatusCode), slog.String("code", oneLine(code, 64)))
 	return again, nil
 }
@@ -98,35 +124,28 @@ func retryError(ctx context.Context, k *call, err error) bool {
 	if errors.Is(err, errAnswerTooLong) {
 		return false
 	}
-	if !k.repeatable && !neverSent(err) {
+	if !k.repeatable && !k.neverSent {
 		return false
 	}
 	again, _ := retryablehttp.DefaultRetryPolicy(ctx, nil, err) // no for certificates, schemes and headers that are wrong
 	return again
 }
 
-// neverSent reports whether an attempt failed before anything could be sent.
-func neverSent(err error) bool {
-	var op *net.OpError
-	var dns *net.DNSError
-	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns)
+// tooMany reports whether an answer asks to call less often.
+func tooMany(status int, code string) bool {
+	suffix, ok := marketplaceCode(code)
+	return ok && suffix == codeRateLimited || !ok && (status == http.StatusTooManyRequests || code == codeThrottled)
 }
 
 // retryAnswer decides after an answer. The code comes first: business errors come as HTTP 500 too.
 func retryAnswer(k *call, status int, code string) bool {
-	if suffix, ok := marketplaceCode(code); ok {
-		switch suffix {
-		case codeRateLimited:
-			return true
-		case codeInternal:
-			return k.repeatable
-		}
-		return false
-	}
-	switch {
-	case status == http.StatusTooManyRequests:
+	if tooMany(status, code) {
 		return true
-	case code == codeSomeBad, status == http.StatusNotImplemented:
+	}
+	if suffix, ok := marketplaceCode(code); ok {
+		return k.repeatable && (suffix == codeInternal || suffix == codeLicenseInternal)
+	}
+	if status == http.StatusNotImplemented {
 		return false
 	}
 	return status >= http.StatusInternalServerError && k.repeatable
@@ -169,10 +188,7 @@ func retryAfter(text, date string) (time.Duration, bool) {
 
 // log writes one line per attempt.
 func (c *Client) log(ctx context.Context, k *call, again bool, attrs ...slog.Attr) {
-	logger, level := c.logger, slog.LevelDebug
-	if logger == nil {
-		logger = slog.Default()
-	}
+	logger, level := c.slog(), slog.LevelDebug
 	if again = again && k.attempts <= c.http.RetryMax; again {
 		level = slog.LevelInfo
 	}
@@ -181,4 +197,16 @@ func (c *Client) log(ctx context.Context, k *call, again bool, attrs ...slog.Att
 	}
 	attrs = append([]slog.Attr{slog.String("operation", k.operation), slog.Int("attempt", k.attempts), slog.Bool("repeated", again)}, attrs...)
 	logger.LogAttrs(ctx, level, "marketplace attempt", attrs...)
+}
+
+func (c *Client) slog() *slog.Logger {
+	if c.logger == nil {
+		return slog.Default()
+	}
+	return c.logger
+}
+
+// warn logs what is odd about an answer, at most once per field and answer. Nothing the peer said is in it.
+func (c *Client) warn(ctx context.Context, op, what string, attr slog.Attr) {
+	c.slog().LogAttrs(ctx, slog.LevelWarn, "marketplace: "+what, slog.String("operation", op), attr)
 }

@@ -58,6 +58,8 @@ func (r Rejected) Repeat() bool {
 //
 // An unanswered push is repeated, so choose metering_sn yourself, store it with the usage, and use it again when you push the
 // same usage again. The pattern to follow is in [Rejected.Repeat].
+//
+//isvkit:operation pushUsage
 func (c *Client) PushUsage(ctx context.Context, records []marketplaceapi.UsageRecord) (*PushResult, error) {
 	const op = "pushUsage"
 	if c.usage == nil {
@@ -87,6 +89,8 @@ func (c *Client) PushUsage(ctx context.Context, records []marketplaceapi.UsageRe
 // PushUsageOld pushes usage records in the older form, 1 to [MaxRecords] at once. The marketplace does not tell which records it
 // did not take; they show up in the seller's console. Without a metering_sn a push is repeated only where it certainly was not
 // taken: after another error it may or may not have been.
+//
+//isvkit:operation pushUsageOld
 func (c *Client) PushUsageOld(ctx context.Context, records []marketplaceapi.UsageRecordOld) error {
 	const op = "pushUsageOld"
 	if err := checkCount(op, len(records)); err != nil {
