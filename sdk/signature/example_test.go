@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"time"
 
@@ -179,4 +180,75 @@ func ExampleCanonicalRequest() {
 	// SDK-HMAC-SHA256
 	// 20240102T030405Z
 	// 5f92c42e56644ee5263c1caadb983770e2ec71b5a4a09f7cbb364dc50ad4cee9
+}
+
+// An ISV's service checks a kit call, whose signature travels in headers.
+func ExampleKit_Verify() {
+	kit, err := signature.NewKit(signature.Config{
+		Keys:   []string{"demo-kit-key-0001"}, // the key bound to the kit interfaces
+		Now:    func() time.Time { return time.UnixMilli(1680508066618) },
+		Nonces: signature.NewReplayGuard(0, nil),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	h := http.Header{}
+	h.Set("x-sign", "33EFE7DD880E2E04DD3955E5AF177A64F62075FCD0A713C19C2D936072D56DDB")
+	h.Set("x-timestamp", "1680508066618")
+	h.Set("x-nonce", "ABCDEF0123456789ABCDEF0123456789")
+	body := `{"appId":"a-1","clientId":"c-1","clientSecret":"QUJD","flag":1,"instanceId":"i-1","tenantId":"t-1",` +
+		`"testFlag":0,"timeStamp":"20220413093539534"}`
+	params, err := signature.KitParams(h)
+	if err == nil {
+		err = kit.Verify(context.Background(), params, []byte(body))
+	}
+	fmt.Println(err)
+	// Output:
+	// <nil>
+}
+
+// A V1 service checks a call and signs its answer with the key that fitted.
+func ExampleV1_VerifyQuery() {
+	v1, err := signature.NewV1(signature.V1Config{Keys: []string{"a-new-key", "xxxxxxx"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	q, err := url.ParseQuery("activity=newInstance&businessId=61e834ba-7b97-4418-b8f7-e5345137278c" +
+		"&customerId=68cbc86abc2018ab880d92f36422fa0e&expireTime=20200727153156&orderId=CS1906666666ABCDE" +
+		"&productId=00301-666666-0--0&testFlag=1&timeStamp=20200727073711903" +
+		"&authToken=Gzbfjf9LHRBcI3bFVi%2B%2BsLinCNOBF6qa7is1fvjEgYQ%3D")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	key, err := v1.VerifyQuery(q)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	answer := []byte(`{"resultCode":"000000","resultMsg":"success."}`)
+	fmt.Println("Body-Sign:", signature.BodySign(key, answer))
+	// Output:
+	// Body-Sign: sign_type="HMAC-SHA256", signature= "YB9MRaDz8ENM8JzoKzW8YT4yUrcMdby3kM31MTz8tO4="
+}
+
+// A developer looks for his mistake: he has signed what json.dumps made of the body.
+func ExampleBase_Explain() {
+	now := func() time.Time { return time.UnixMilli(1680508066618) }
+	base, err := signature.NewBase(signature.Config{Keys: []string{"demo-access-key-0001"}, Now: now})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	sent, signed := []byte(`{"a":1,"b":"张"}`), []byte(`{"a": 1, "b": "\u5f20"}`)
+	params := signature.Params{Timestamp: "1680508066618", Nonce: "n"}
+	params.Signature = base.SignAt(signed, params.Timestamp, params.Nonce)
+	for _, finding := range base.Explain(params, sent) {
+		fmt.Println(finding.Mistake+":", finding.Explanation)
+	}
+	// Output:
+	// spaces: The body was signed with spaces after colons and commas.
+	// non-ascii-escaped: Characters beyond ASCII were signed as \uXXXX.
 }
