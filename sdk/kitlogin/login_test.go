@@ -199,7 +199,7 @@ func TestExchange(t *testing.T) {
 	assert.Equal(t, &kitlogin.Error{Operation: "kitToken", Status: 400, Code: "invalid_grant", Description: "Invalid code redacted for redacted"}, e)
 	require.NotErrorIs(t, err, kitlogin.ErrUnauthorized)
 	_, err = c.login.Refresh(t.Context(), tenantID, "refresh-9")
-	c.failed(err, kitlogin.ErrInvalidGrant)
+	assert.Equal(t, 400, c.failed(err, kitlogin.ErrInvalidGrant).Status)
 	_, err = c.login.UserInfo(t.Context(), kitlogin.Token{TenantID: tenantID, AccessToken: "access-9"})
 	assert.Contains(t, c.failed(err, kitlogin.ErrUnauthorized).Error(), "HTTP 401, unauthorized: Full authentication")
 	assert.Len(t, c.forms, 4, "nothing is repeated")
@@ -226,7 +226,7 @@ func TestExchange_AnswersThatAreNoToken(t *testing.T) {
 	assert.Len(t, c.forms, 1, "the client secret is not taken elsewhere")
 	c.token = func(w http.ResponseWriter) { say(w, 401, `{"error":"invalid_client"}`) }
 	_, err = c.login.Exchange(t.Context(), tenantID, "code-1")
-	c.failed(err, kitlogin.ErrInvalidClient)
+	assert.Equal(t, 401, c.failed(err, kitlogin.ErrInvalidClient).Status)
 	c.token = func(w http.ResponseWriter) { say(w, 200, `{"access_token":"a","expires_in":"60"}`) }
 	token, err := c.login.Exchange(t.Context(), tenantID, "code-1")
 	require.NoError(t, err)
@@ -254,7 +254,7 @@ func TestUserInfo_Answers(t *testing.T) {
 	assert.Equal(t, kitlogin.User{ID: "17", Mobile: "13800000000"}, user)
 	c.user = func(w http.ResponseWriter) { say(w, 401, ``) }
 	_, err = c.login.UserInfo(t.Context(), token)
-	c.failed(err, kitlogin.ErrUnauthorized)
+	assert.Equal(t, "the answer has no error", c.failed(err, kitlogin.ErrUnauthorized).Description)
 	for _, bad := range []string{"", "a b", "a\r\nX: y", "ü"} {
 		_, err = c.login.UserInfo(t.Context(), kitlogin.Token{TenantID: tenantID, AccessToken: bad})
 		require.ErrorContains(t, err, "cannot stand in a header")

@@ -110,7 +110,7 @@ func (l *Login) cookieName() string {
 
 // cookie is the state cookie. Lax, because the browser comes back from another site.
 func (l *Login) cookie(value string, maxAge time.Duration) *http.Cookie {
-	c := &http.Cookie{
+	c := &http.Cookie{ //nolint:gosec // Secure is left out with InsecureCookie only
 		Name: l.cookieName(), Value: value, Path: "/", MaxAge: int(maxAge / time.Second),
 		HttpOnly: true, Secure: !l.cfg.InsecureCookie, SameSite: http.SameSiteLaxMode,
 	}

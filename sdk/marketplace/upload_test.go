@@ -98,7 +98,7 @@ func (p *pattern) ReadAt(b []byte, off int64) (int, error) {
 
 func TestUploadFile_Streams(t *testing.T) {
 	t.Parallel()
-	const size = 64 << 20
+	const size = 16 << 20
 	var length, read int64
 	c := offline(t, func(r *http.Request) (*http.Response, error) {
 		length = r.ContentLength
