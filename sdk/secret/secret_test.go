@@ -337,7 +337,7 @@ func TestOAEP_Config(t *testing.T) {
 	for _, shown := range []string{fmt.Sprintf("%+v %#v", cfg, cfg), log.String(), fmt.Sprintf("%+v", OAEPConfig{Key: longKey()}), fmt.Sprintf("%+v %#v", newOAEP(t, cfg), *newOAEP(t, cfg))} {
 		require.NotContains(t, shown, d)
 		require.NotContains(t, shown, "PRIVATE KEY")
-		require.NotContains(t, shown, fmt.Sprint(pkcs8[:20]))
+		require.NotContains(t, shown, "45 45 45 45") // dashes as bytes
 	}
 }
 
