@@ -145,6 +145,23 @@ func (d *Document) resolved(pointer string) (*Schema, error) {
 	return d.At(pointer + "/content/application~1json/schema")
 }
 
+// Meaning says what a value of an enumeration in components/schemas means, in the words of the document; empty if it is not one.
+func (d *Document) Meaning(schema, value string) string {
+	node := d.root
+	for _, key := range []string{"components", "schemas", schema} {
+		node, _ = node[key].(map[string]any)
+	}
+	values, _ := node["enum"].([]any)
+	texts, _ := node["x-enum-descriptions"].([]any)
+	for i, v := range values {
+		if v == value && i < len(texts) {
+			text, _ := texts[i].(string)
+			return text
+		}
+	}
+	return ""
+}
+
 var printer = message.NewPrinter(language.English)
 
 // Violations tells everything in the body that is not as the schema says, one sentence each, in a stable order: where, then

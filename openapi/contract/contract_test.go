@@ -34,6 +34,13 @@ func TestSchema_Violations(t *testing.T) {
 	}
 }
 
+func TestDocument_Meaning(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "the signature is missing or wrong", contract.Provider().Meaning("ResultCode", "000001"))
+	require.Empty(t, contract.Provider().Meaning("ResultCode", "000042"))
+	require.Empty(t, contract.Provider().Meaning("Nonsense", "x"))
+}
+
 func BenchmarkViolations(b *testing.B) {
 	schema, err := contract.Provider().Answer("newInstance")
 	require.NoError(b, err)

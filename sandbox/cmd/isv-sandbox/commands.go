@@ -119,11 +119,7 @@ func read[T any](c *client, resp *http.Response, err error) (v T, _ error) {
 		return v, fmt.Errorf("read the sandbox's answer: %w", err)
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		var p sandboxapi.Problem
-		if json.Unmarshal(body, &p) != nil || p.Title == "" {
-			return v, fmt.Errorf("%s is no sandbox control API: HTTP %d", c.address, resp.StatusCode)
-		}
-		return v, fmt.Errorf("%s: %s", p.Title, p.Detail)
+		return v, problemIn(body, resp.StatusCode)
 	}
 	if err := json.Unmarshal(body, &v); err != nil {
 		return v, fmt.Errorf("the sandbox's answer: %w", err)
@@ -132,6 +128,25 @@ func read[T any](c *client, resp *http.Response, err error) (v T, _ error) {
 		_, err = c.out.Write(append(body[:len(strings.TrimRight(string(body), "\n"))], '\n'))
 	}
 	return v, err
+}
+
+// problemIn makes an error of an answer that tells of one.
+func problemIn(body []byte, status int) error {
+	var p sandboxapi.Problem
+	if json.Unmarshal(body, &p) != nil || p.Title == "" {
+		return fmt.Errorf("that is no sandbox control API: HTTP %d", status)
+	}
+	return fmt.Errorf("%s: %s", p.Title, p.Detail)
+}
+
+// problemOf reads and closes such an answer.
+func problemOf(resp *http.Response) error {
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("read the sandbox's answer: %w", err)
+	}
+	return problemIn(body, resp.StatusCode)
 }
 
 // table prints rows unless JSON was asked for.
@@ -254,10 +269,45 @@ func buy(ctx context.Context, c *client, _ []string, flags any) error {
 	return c.show(i)
 }
 
-// await waits until an instance has a status.
-func (c *client) await(ctx context.Context, line string, status sandboxapi.InstanceStatus, timeout time.Duration) (sandboxapi.Instance, error) {
-	resp, err := c.api.GetInstance(ctx, line, &sandboxapi.GetInstanceParams{Until: status, Timeout: timeout.String()})
-	return read[sandboxapi.Instance](c, resp, err)
+// await waits until an instance has a status and nothing is under way. It does not wait for an attempt that is due only later: then
+// it tells why the last one failed.
+func (c *client) await(ctx context.Context, line string, status sandboxapi.InstanceStatus, timeout time.Duration) (i sandboxapi.Instance, err error) {
+	const step = 250 * time.Millisecond
+	for end := time.Now().Add(timeout); ; {
+		resp, err := c.api.GetInstance(ctx, line, &sandboxapi.GetInstanceParams{Until: status, Timeout: min(step, timeout).String()})
+		if err != nil || resp.StatusCode != http.StatusRequestTimeout {
+			return read[sandboxapi.Instance](c, resp, err)
+		}
+		failure := problemOf(resp)
+		calls, err := c.calls(ctx, line)
+		if err != nil {
+			return i, err
+		}
+		for _, k := range calls {
+			if k.Status == sandboxapi.CallPending && k.LastError == "" {
+				break // its first attempt is under way, or is about to be
+			}
+			if k.Status != sandboxapi.CallSucceeded {
+				next := "it is no longer retried"
+				if k.Status == sandboxapi.CallPending {
+					next = "the next attempt is due at " + when(k.DueTime) + " UTC on the sandbox's clock"
+				}
+				return i, fmt.Errorf("%s, attempt %d: %s; %s", k.Activity, k.Attempts, k.LastError, next)
+			}
+		}
+		if time.Now().After(end) {
+			return i, failure
+		}
+	}
+}
+
+// calls lists an instance's calls.
+func (c *client) calls(ctx context.Context, line string) ([]sandboxapi.Call, error) {
+	quiet := *c
+	quiet.asJSON = false
+	resp, err := c.api.ListCalls(ctx, &sandboxapi.ListCallsParams{OrderLineID: line})
+	list, err := read[sandboxapi.CallList](&quiet, resp, err)
+	return list.Calls, err
 }
 
 // show prints one instance.

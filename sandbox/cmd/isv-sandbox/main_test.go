@@ -201,6 +201,27 @@ func TestCommands_TellAStory(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "keys are for their owner alone")
 }
 
+// TestBuy_TellsWhyItFailed: a buyer who waits is told what the first attempt met, at once rather than when the time is over.
+func TestBuy_TellsWhyItFailed(t *testing.T) {
+	t.Parallel()
+	isv := provider(t, func(_ int64, w http.ResponseWriter, _ string) {
+		_, _ = io.WriteString(w, `{"resultCode":"000001","resultMsg":"who are you?"}`)
+	})
+	p := serveProcess(t, t.TempDir(), "--database", ":memory:", "--quiet", "--provider", isv.URL)
+	begin := time.Now()
+	code, stdout, stderr := p.command("buy", "--sku", "demo-one-time", "--wait", "60s")
+	require.Less(t, time.Since(begin), 50*time.Second, "it does not wait for the attempt in an hour")
+	require.Equal(t, 1, code)
+	require.Contains(t, stdout, "paid, line ")
+	require.Contains(t, stderr, "newInstance, attempt 1: result code 000001: the signature is missing or wrong; has the ISV the base key")
+	require.Contains(t, stderr, "the next attempt is due at ")
+	require.Contains(t, stderr, "hint: isv-sandbox journal ")
+
+	isv.Close()
+	_, _, stderr = p.command("buy", "--sku", "demo-one-time", "--wait", "60s")
+	require.Contains(t, stderr, "newInstance, attempt 1: no answer: ")
+}
+
 func TestRun_Misuse(t *testing.T) {
 	t.Parallel()
 	none := func(string) string { return "" }

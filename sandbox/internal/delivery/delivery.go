@@ -220,6 +220,12 @@ func judge(r *Result, p Prepared, body []byte) {
 		}
 	default:
 		r.Outcome, r.Detail = sandboxapi.AttemptRefused, "result code "+r.ResultCode
+		if meaning := contract.Provider().Meaning("ResultCode", r.ResultCode); meaning != "" {
+			r.Detail += ": " + meaning
+		}
+		if r.ResultCode == string(providerapi.ResultAuthenticationFailed) {
+			r.Detail += "; has the ISV the base key of this sandbox's key file?"
+		}
 	}
 	switch {
 	case p.Activity == providerapi.ActivityNewInstance && r.Succeeded(p.Activity):
