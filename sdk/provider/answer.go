@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // answer is an answer on the wire: resultCode and resultMsg always, because the marketplace has been seen to fail at an answer
 // without resultMsg.
 type answer struct {
-	Info       []InstanceInfo `json:"info,omitempty"`
-	InstanceID string         `json:"instanceId,omitempty"`
-	ResultCode ResultCode     `json:"resultCode"`
-	ResultMsg  string         `json:"resultMsg"`
+	AppInfo     *AppInfo       `json:"appInfo,omitempty"`     // V1
+	EncryptType string         `json:"encryptType,omitempty"` // V1
+	Info        []InstanceInfo `json:"info,omitempty"`
+	InstanceID  string         `json:"instanceId,omitempty"`
+	ResultCode  ResultCode     `json:"resultCode"`
+	ResultMsg   string         `json:"resultMsg"`
 }
 
 func (rep *reply) encode() ([]byte, error) {
@@ -23,7 +26,7 @@ func (rep *reply) encode() ([]byte, error) {
 	if msg == "" {
 		msg = standardText(rep.code)
 	}
-	a := answer{Info: rep.info, InstanceID: rep.instanceID, ResultCode: rep.code, ResultMsg: clip(msg, maxMessage)}
+	a := answer{AppInfo: rep.appInfo, EncryptType: rep.encryptType, Info: rep.info, InstanceID: rep.instanceID, ResultCode: rep.code, ResultMsg: clip(msg, maxMessage)}
 	var b bytes.Buffer
 	b.Grow(128)
 	encoder := json.NewEncoder(&b)
@@ -32,6 +35,26 @@ func (rep *reply) encode() ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// ascii writes what is beyond ASCII as \uXXXX, as the guide of V1 wants it. In JSON that can stand in texts only.
+func ascii(body []byte) []byte {
+	if !bytes.ContainsFunc(body, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return body
+	}
+	out := make([]byte, 0, 2*len(body))
+	for _, r := range string(body) {
+		switch {
+		case r < utf8.RuneSelf:
+			out = append(out, byte(r)) //nolint:gosec // below 0x80
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
 }
 
 // checkInstanceID returns what is wrong with an instance id an Application named, "" if nothing is.

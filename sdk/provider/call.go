@@ -193,7 +193,7 @@ func newOrders(source OrderSource) *orders {
 }
 
 func (o *orders) get(ctx context.Context, orderID, lineID string) (*marketplaceapi.OrderInfo, error) {
-	if o == nil || o.source == nil {
+	if o == nil || o.source == nil && o.info == nil {
 		return nil, errors.New("provider: cannot ask for the order: Config.Market is nil")
 	}
 	select {

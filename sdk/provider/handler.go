@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -24,7 +25,9 @@ type handler struct {
 	license       *signature.Base
 	kit           *signature.Kit
 	// explain says which mistake a signature was made with, for the log; nil unless Config.Explain.
-	explain func(class providerapi.Class, params signature.Params, body []byte) string
+	explain   func(class providerapi.Class, params signature.Params, body []byte) string
+	explainV1 func(q url.Values) string
+	v1        *v1 // nil without keys of V1
 
 	mu      sync.Mutex
 	flights map[OrderLineKey]*flight
@@ -32,12 +35,14 @@ type handler struct {
 
 // reply is what a call is answered with, and why.
 type reply struct {
-	code       ResultCode
-	msg        string // for the peer; "" is the standard text of the code
-	instanceID string // newInstance
-	info       []InstanceInfo
-	reason     string // for the log
-	stack      string // for the log, after a panic
+	code        ResultCode
+	msg         string // for the peer; "" is the standard text of the code
+	instanceID  string // newInstance
+	info        []InstanceInfo
+	appInfo     *AppInfo // newInstance of V1
+	encryptType string   // V1
+	reason      string   // for the log
+	stack       string   // for the log, after a panic
 }
 
 func internal(format string, args ...any) reply {
@@ -54,6 +59,11 @@ type exchange struct {
 	orderLine  string
 	instanceID string
 	debug      bool
+
+	v1      bool   // known before the signature is verified
+	v1Key   string // the access key that signed the call; never logged
+	v1Name  string // the activity, which is another one than that of V2
+	orderID string
 }
 
 // ServeHTTP answers one call. The answer is HTTP 200 and JSON whatever happens.
@@ -61,17 +71,26 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.cfg.Now()
 	var x exchange
 	rep := h.guarded(w, r, &x)
+	h.finish(w, r, &x, rep, start)
+}
+
+// finish writes the answer and the log line.
+func (h *handler) finish(w http.ResponseWriter, r *http.Request, x *exchange, rep reply, start time.Time) {
 	body, err := rep.encode()
 	if err != nil {
 		rep = internal("the answer cannot be encoded: %v", err)
 		body, _ = rep.encode()
 	}
 	header := w.Header()
+	if x.v1 {
+		body = ascii(body)
+		header.Set("Body-Sign", h.v1.sign(x.v1Key, body))
+	}
 	header.Set("Content-Type", "application/json;charset=utf-8")
 	header.Set("Cache-Control", "no-store") // answers to queryInstance hold passwords
 	w.WriteHeader(http.StatusOK)
 	_, err = w.Write(body) //nolint:gosec // JSON, and sent as such
-	h.log(r, x, rep, h.cfg.Now().Sub(start), err)
+	h.log(r, *x, rep, h.cfg.Now().Sub(start), err)
 }
 
 // guarded is serve, with every panic turned into a reply.
@@ -117,9 +136,18 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, x *exchange) rep
 
 // accept reads and verifies a call and compares it with the contract. If it is not ok, rep answers it.
 func (h *handler) accept(w http.ResponseWriter, r *http.Request, x *exchange) (in incoming, rep reply, ok bool) {
+	if h.v1 != nil && r.Method == http.MethodGet {
+		x.v1 = true
+		if in, rep, ok = h.acceptV1Query(r, x); in.call != nil {
+			x.take(&in)
+		}
+		return in, rep, ok
+	}
 	if r.Method != http.MethodPost {
 		return in, invalid("expected the method POST"), false
 	}
+	rest, name := kitName(r.URL.Path)
+	x.v1 = h.v1 != nil && name != "" && endsIn(rest, "produceAPI")
 	body, err := h.read(w, r)
 	if err != nil {
 		var tooLarge *http.MaxBytesError
@@ -130,9 +158,12 @@ func (h *handler) accept(w http.ResponseWriter, r *http.Request, x *exchange) (i
 		rep.reason = "read the body: " + err.Error()
 		return in, rep, false
 	}
-	if rest, name := kitName(r.URL.Path); name != "" && endsIn(rest, "produceAPI/v2") {
+	switch {
+	case x.v1:
+		in, rep, ok = h.acceptV1Body(r, name, body, x)
+	case name != "" && endsIn(rest, "produceAPI/v2"):
 		in, rep, ok = h.acceptKit(r, name, body)
-	} else {
+	default:
 		in, rep, ok = h.acceptBase(r, body)
 	}
 	if in.call != nil {
@@ -144,6 +175,10 @@ func (h *handler) accept(w http.ResponseWriter, r *http.Request, x *exchange) (i
 func (x *exchange) take(in *incoming) {
 	x.activity = providerapi.Activity(in.call.Name)
 	x.orderLine, x.instanceID = in.text("orderLineId"), in.text("instanceId")
+	if in.v1 {
+		x.activity, x.v1Name = asV2(in.call.Name), in.call.Name
+		x.orderLine, x.orderID = v1OrderLine(in), in.text("orderId")
+	}
 	if in.call.Class == providerapi.ClassKit {
 		x.debug = in.number("testFlag") == int(providerapi.KitTestFlagDebug)
 	} else {
@@ -307,6 +342,10 @@ func (h *handler) dispatch(ctx context.Context, in *incoming, x *exchange) reply
 	switch in.call.Class {
 	case providerapi.ClassKit:
 		return h.serveKit(ctx, in, x)
+	case providerapi.ClassBase:
+		if in.v1 {
+			return h.serveV1(ctx, in, x)
+		}
 	case providerapi.ClassLicense:
 		if h.license == nil { // signed with a base key
 			return unsupported(in.call.Name)
@@ -407,7 +446,7 @@ func (h *handler) queryInstance(ctx context.Context, x *exchange, call QueryInst
 	defer cancel()
 	infos, err := h.app.QueryInstance(ctx, call)
 	if err != nil {
-		return outcome(x.activity, err)
+		return outcome(call.Activity, err)
 	}
 	asked := make(map[string]bool, len(ids))
 	for _, id := range ids {
@@ -478,6 +517,11 @@ func (h *handler) log(r *http.Request, x exchange, rep reply, took time.Duration
 		instance = rep.instanceID
 	}
 	add("activity", string(x.activity))
+	if x.v1 {
+		add("v1Activity", x.v1Name)
+		add("orderId", x.orderID)
+		attrs = append(attrs, slog.Int("version", 1))
+	}
 	add("orderLineId", x.orderLine)
 	add("instanceId", clip(instance, 200))
 	add("resultCode", string(rep.code))

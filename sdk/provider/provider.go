@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -59,7 +60,7 @@ type OrderNotified interface {
 	OrderNotify(ctx context.Context, call OrderNotify) error
 }
 
-// Config is how a handler is set up. Only BaseKeys is required.
+// Config is how a handler is set up. Only BaseKeys, or V1.Keys, is required.
 //
 // Every list of keys may have several while a key is being changed: put the new one in, change it at the marketplace, and take the old
 // one out. The marketplace forbids one key in two interface classes of V2, and so does NewHandler.
@@ -79,6 +80,9 @@ type Config struct {
 	// KitSecret decrypts the client secret of applicationSync, with the private key whose public half was pasted into the console.
 	// nil: applicationSync is answered 000101.
 	KitSecret *secret.OAEP
+
+	// V1 turns on the deprecated access interface V1.0 at the same address. Its zero value leaves it off.
+	V1 V1Config
 
 	// Explain looks, where a signature does not fit, for the mistake it was made with, and adds it to the log line; the answer
 	// stays the same. It costs a few signatures for each wrong one: set it while a marketplace or a gateway is being connected.
@@ -118,8 +122,8 @@ type Config struct {
 
 // String leaves the keys out.
 func (c Config) String() string {
-	return fmt.Sprintf("{BaseKeys:%d redacted GeneralKeys:%d redacted KitKeys:%d redacted LicenseKeys:%d redacted}",
-		len(c.BaseKeys), len(c.GeneralKeys), len(c.KitKeys), len(c.LicenseKeys))
+	return fmt.Sprintf("{BaseKeys:%d redacted GeneralKeys:%d redacted KitKeys:%d redacted LicenseKeys:%d redacted V1:%v}",
+		len(c.BaseKeys), len(c.GeneralKeys), len(c.KitKeys), len(c.LicenseKeys), c.V1)
 }
 
 // Format writes what String returns whatever the verb, so that no way of printing shows the keys.
@@ -139,7 +143,15 @@ func NewHandler(app Application, cfg Config) (http.Handler, error) {
 	if app == nil {
 		return nil, errors.New("provider: the Application is nil")
 	}
-	if len(cfg.BaseKeys) == 0 {
+	h, err := newHandler(app, cfg)
+	if err != nil { // not a nil *handler in an interface
+		return nil, err
+	}
+	return h, nil
+}
+
+func newHandler(app Application, cfg Config) (*handler, error) {
+	if len(cfg.BaseKeys) == 0 && len(cfg.V1.Keys) == 0 {
 		return nil, errors.New("provider: Config.BaseKeys is empty, expected at least one access key")
 	}
 	if err := cfg.checkKeys(); err != nil {
@@ -221,9 +233,16 @@ func (h *handler) takeKeys() (err error) {
 			return fmt.Errorf("provider: Config.%s: %w", list.name, err)
 		}
 	}
+	if h.v1, err = newV1(h.cfg.V1, h.cfg.Now); err != nil {
+		return fmt.Errorf("provider: Config.V1: %w", err)
+	}
 	if h.cfg.Explain {
 		h.explain = h.explainer(lists)
+		if h.v1 != nil {
+			h.explainV1 = func(q url.Values) string { return findingsText(h.v1.verifier.ExplainQuery(q, otherKeys(lists, "")...)) }
+		}
 	}
+	h.cfg.V1.Keys = nil
 	h.cfg.BaseKeys, h.cfg.GeneralKeys, h.cfg.KitKeys, h.cfg.LicenseKeys = nil, nil, nil, nil
 	return nil
 }
@@ -232,14 +251,7 @@ func (h *handler) takeKeys() (err error) {
 // because taking one for another is the commonest mistake of all.
 func (h *handler) explainer(lists []keyList) func(providerapi.Class, signature.Params, []byte) string {
 	return func(class providerapi.Class, params signature.Params, body []byte) string {
-		var others []signature.OtherKey
-		for _, list := range lists {
-			for _, key := range list.keys {
-				if list.class != class {
-					others = append(others, signature.OtherKey{Class: string(list.class), Key: key})
-				}
-			}
-		}
+		others := otherKeys(lists, class)
 		var findings []signature.Finding
 		switch verifier := map[providerapi.Class]*signature.Base{providerapi.ClassGeneral: h.general, providerapi.ClassLicense: h.license}[class]; {
 		case class == providerapi.ClassKit:
@@ -251,6 +263,17 @@ func (h *handler) explainer(lists []keyList) func(providerapi.Class, signature.P
 		}
 		return findingsText(findings)
 	}
+}
+
+func otherKeys(lists []keyList, class providerapi.Class) (others []signature.OtherKey) {
+	for _, list := range lists {
+		for _, key := range list.keys {
+			if list.class != class {
+				others = append(others, signature.OtherKey{Class: string(list.class), Key: key})
+			}
+		}
+	}
+	return others
 }
 
 func findingsText(findings []signature.Finding) string {

@@ -192,6 +192,8 @@ func setup(t testing.TB, a provider.Application, change ...func(*provider.Config
 	return s
 }
 
+func jsonLogger(l *lines) *slog.Logger { return slog.New(slog.NewJSONHandler(l, nil)) }
+
 func signer(t testing.TB, key string) *signature.Base {
 	t.Helper()
 	b, err := signature.NewBase(signature.Config{Keys: []string{key}, Now: clock})
