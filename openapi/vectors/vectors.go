@@ -4,7 +4,7 @@ package vectors
 
 import "embed"
 
-// FS holds the vector files at its root: v2.json, aksk.json.
+// FS holds the vector files at its root: v1.json, v2.json, aksk.json.
 //
 //go:embed *.json
 var FS embed.FS

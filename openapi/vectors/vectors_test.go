@@ -32,3 +32,16 @@ func TestFilesAreArraysOfNamedVectors(t *testing.T) {
 		})
 	}
 }
+
+func TestV1_HasVectorsOfEveryKind(t *testing.T) {
+	t.Parallel()
+	data, err := vectors.FS.ReadFile("v1.json")
+	require.NoError(t, err)
+	var kinds map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(data, &kinds))
+	for kind, atLeast := range map[string]int{"authToken": 3, "bodySign": 2, "aes": 28} {
+		var all []json.RawMessage
+		require.NoError(t, json.Unmarshal(kinds[kind], &all), kind)
+		require.GreaterOrEqual(t, len(all), atLeast, kind)
+	}
+}
