@@ -66,6 +66,13 @@ func (a *kitApp) SingleOrgSync(_ context.Context, c provider.SingleOrgSync) erro
 }
 func (a *kitApp) AllOrgSync(_ context.Context, c provider.AllOrgSync) error { return a.note(c) }
 
+func kitSigner(t testing.TB, key string) *signature.Kit {
+	t.Helper()
+	k, err := signature.NewKit(signature.Config{Keys: []string{key}, Now: clock})
+	require.NoError(t, err)
+	return k
+}
+
 // kit signs body with the kit key and sends it to the sub-path of the call.
 func (s *side) kit(name, body string) answer {
 	return s.kitAt("/saas/produceAPI/v2/"+name, kitKey, body)
@@ -73,9 +80,7 @@ func (s *side) kit(name, body string) answer {
 
 func (s *side) kitAt(path, key, body string) answer {
 	s.t.Helper()
-	k, err := signature.NewKit(signature.Config{Keys: []string{key}, Now: clock})
-	require.NoError(s.t, err)
-	params, err := k.Sign([]byte(body))
+	params, err := kitSigner(s.t, key).Sign([]byte(body))
 	require.NoError(s.t, err)
 	req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
 	params.SetKitHeaders(req.Header)
@@ -211,9 +216,7 @@ func TestKit_RefusesWhatIsNotSignedRight(t *testing.T) {
 	body := kitBodies(t)["applicationSync"]
 	tampered := strings.Replace(body, `"clientSecret":"`, `"clientSecret":"x`, 1)
 	send := func(s *side, body string, change func(http.Header)) answer {
-		k, err := signature.NewKit(signature.Config{Keys: []string{kitKey}, Now: clock})
-		require.NoError(t, err)
-		params, err := k.Sign([]byte(kitBodies(t)["tenantSync"]))
+		params, err := kitSigner(t, kitKey).Sign([]byte(kitBodies(t)["tenantSync"]))
 		require.NoError(t, err)
 		req := httptest.NewRequest(http.MethodPost, "/produceAPI/v2/tenantSync", strings.NewReader(body))
 		params.SetKitHeaders(req.Header)
@@ -299,4 +302,74 @@ func TestKit_WhatTheApplicationAnswers(t *testing.T) {
 		require.Equal(t, providerapi.ResultInvalidParameter, ans.ResultCode)
 		require.Contains(t, ans.ResultMsg, "not supported")
 	}
+}
+
+// TestExplain has the log say which mistake a signature was made with, and the answer not.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	for _, explain := range []bool{true, false} {
+		s := setup(t, untouched{t}, withKit, withV1, withLicense, func(c *provider.Config) { c.Explain = explain })
+		mistakes := map[string]func() string{
+			"base by the kit key":     func() string { return s.signed(signer(t, kitKey), releaseBody).ResultMsg },
+			"license by the base key": func() string { return s.signed(s.base, releaseLicenseBody).ResultMsg },
+			"notify by the base key":  func() string { return s.signed(s.base, notifyBody).ResultMsg },
+			"kit by the base key": func() string {
+				return s.kitAt("/produceAPI/v2/tenantSync", baseKey, kitBodies(t)["tenantSync"]).ResultMsg
+			},
+			"V1 by the base key": func() string {
+				q := v1Params("activity", "releaseInstance", "instanceId", "i", "orderId", "o")
+				token, err := v1Signer(t, baseKey).SignQuery(q)
+				require.NoError(t, err)
+				q.Set("authToken", token)
+				return s.v1Send(httptest.NewRequest(http.MethodGet, "/?"+q.Encode(), nil), "releaseInstance", v1Key).ResultMsg
+			},
+		}
+		for name, send := range mistakes {
+			require.Equal(t, "authentication failed", send(), name)
+			if explain {
+				require.Contains(t, lastLine(s), "likely mistake", name)
+			} else {
+				require.NotContains(t, lastLine(s), "likely mistake", name)
+			}
+		}
+		for _, key := range []string{baseKey, kitKey, v1Key, licenseKey, generalKey} {
+			require.NotContains(t, s.log.String(), key)
+		}
+	}
+}
+
+func TestConfig_KeysOfEveryClass(t *testing.T) {
+	t.Parallel()
+	all := provider.Config{
+		BaseKeys: []string{baseKey}, GeneralKeys: []string{generalKey}, KitKeys: []string{kitKey}, LicenseKeys: []string{licenseKey},
+		V1: provider.V1Config{Keys: []string{v1Key}}, KitSecret: oaep(),
+	}
+	h, err := provider.NewHandler(&app{}, all)
+	require.NoError(t, err)
+	for _, v := range []any{all, &all, all.V1, h} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x"} {
+			text := fmt.Sprintf(verb, v)
+			for _, key := range []string{baseKey, generalKey, kitKey, licenseKey, v1Key} {
+				require.NotContains(t, text, key, "%s of %T", verb, v)
+			}
+		}
+	}
+	require.NotContains(t, slog.AnyValue(all.V1).Resolve().String(), v1Key)
+	for name, change := range map[string]func(*provider.Config){
+		"KitKeys[0] is also in BaseKeys":        func(c *provider.Config) { c.KitKeys = []string{baseKey} },
+		"LicenseKeys[1] is also in GeneralKeys": func(c *provider.Config) { c.LicenseKeys = []string{"x", generalKey} },
+		"Config.KitKeys":                        func(c *provider.Config) { c.KitKeys = []string{""} },
+		"Config.LicenseKeys":                    func(c *provider.Config) { c.LicenseKeys = []string{""} },
+		"Config.V1":                             func(c *provider.Config) { c.V1.Keys = []string{""} },
+		"Config.V1: secret":                     func(c *provider.Config) { c.V1.FieldSize = 192 },
+		"BaseKeys is empty":                     func(c *provider.Config) { c.BaseKeys, c.V1.Keys = nil, nil },
+	} {
+		cfg := all
+		change(&cfg)
+		_, err := provider.NewHandler(&app{}, cfg)
+		require.ErrorContains(t, err, name)
+	}
+	onlyV1 := setup(t, &app{}, withV1, func(c *provider.Config) { c.BaseKeys = nil })
+	require.Equal(t, providerapi.ResultSuccess, onlyV1.get("activity", "releaseInstance", "instanceId", "i", "orderId", "o").ResultCode)
+	require.Equal(t, providerapi.ResultAuthenticationFailed, onlyV1.call(releaseBody).ResultCode)
 }
