@@ -107,8 +107,9 @@ func (c *Call) Check(body map[string]json.RawMessage) []Violation {
 	return found
 }
 
-// CheckText compares a V1 call, whose parameters are all text, with the contract and returns every violation found. Empty text counts as
-// absent, and absent is a violation only where empty text would be one: V1 signs blank values as if they were not there.
+// CheckText compares a V1 call, whose parameters are all text, with the contract and returns every violation found. Empty text
+// counts as absent, and absent is a violation only where empty text would be one: V1 signs blank values as if they were not
+// there.
 func (c *Call) CheckText(values map[string]string) []Violation {
 	var found []Violation
 	for i := range c.Fields {

@@ -27,7 +27,8 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { d.n = copy(d.buf[:], p); return len(p), nil }
 func (d *discard) WriteHeader(int)             {}
 
-// handled returns a function that serves one updateInstanceStatus, from request to answer: signature, replay guard, contract, log line.
+// handled returns a function that serves one updateInstanceStatus, from request to answer: signature, replay guard, contract,
+// log line.
 func handled(b *testing.B) (serve func(), w *discard) {
 	b.Helper()
 	ticks := 0
@@ -107,8 +108,8 @@ func BenchmarkBareHandler(b *testing.B) {
 	}
 }
 
-// BenchmarkHandlerAboveBare alternates between the two, in batches, so that what else the machine does falls on both, and reports by how many
-// microseconds a call the handler is above the bare one.
+// BenchmarkHandlerAboveBare alternates between the two, in batches, so that what else the machine does falls on both, and
+// reports by how many microseconds a call the handler is above the bare one.
 func BenchmarkHandlerAboveBare(b *testing.B) {
 	const batch = 64
 	serve, w := handled(b)

@@ -21,9 +21,9 @@ import (
 // Kit is an Application of a joint-operation product: it hears of tenants, application credentials, users and departments. It
 // needs Config.KitKeys (V2), or Config.V1.Keys.
 //
-// All five must be made to be repeated: adding what is there and deleting what is not there succeed, and a delete does not require
-// that the instance exists. The instance id is empty while a seller applies for a credential. Marketplaces do not repeat
-// kit calls by themselves; a person decides.
+// All five must be made to be repeated: adding what is there and deleting what is not there succeed, and a delete does not
+// require that the instance exists. The instance id is empty while a seller applies for a credential. Marketplaces do not
+// repeat kit calls by themselves; a person decides.
 type Kit interface {
 	// TenantSync adds, changes or deletes an enterprise.
 	TenantSync(ctx context.Context, call TenantSync) error
@@ -92,7 +92,8 @@ func (c ApplicationSync) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, 
 // LogValue leaves the secret out.
 func (c ApplicationSync) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// kitName returns the name of the kit call whose sub-path the path ends in, "" if there is none. rest is the path before the name.
+// kitName returns the name of the kit call whose sub-path the path ends in, "" if there is none. rest is the path before the
+// name.
 func kitName(path string) (rest, name string) {
 	if !strings.HasSuffix(path, "Sync") { // as all five do; anything else costs no more
 		return "", ""

@@ -8,8 +8,8 @@ import (
 	"github.com/isvkit/isvkit/openapi/providerapi"
 )
 
-// Licenser is an Application that sells licences. It needs Config.LicenseKeys, because licence calls are signed with the key of an
-// interface class of their own. All of them must be made to be repeated.
+// Licenser is an Application that sells licences. It needs Config.LicenseKeys, because licence calls are signed with the key of
+// an interface class of their own. All of them must be made to be repeated.
 type Licenser interface {
 	// RefreshLicense sets the expiry to call.Expiry.
 	RefreshLicense(ctx context.Context, call RefreshLicense) error

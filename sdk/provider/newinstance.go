@@ -154,8 +154,8 @@ func (h *handler) recall(ctx context.Context, f *flight, line OrderLineKey) (kno
 
 var errBusy = errors.New("another replica is still at work on this order line")
 
-// lock waits until this replica has the order line (unlock is set then), or until another one has made it ready. What is remembered is
-// read anew, because the replica that had it before may have saved something.
+// lock waits until this replica has the order line (unlock is set then), or until another one has made it ready. What is
+// remembered is read anew, because the replica that had it before may have saved something.
 func (h *handler) lock(ctx context.Context, locker Locker, f *flight, line OrderLineKey) (known Remembered, ok bool, unlock func(context.Context) error, err error) {
 	const first, longest = 10 * time.Millisecond, 500 * time.Millisecond
 	for pause := first; ; pause = min(2*pause, longest) {

@@ -62,8 +62,8 @@ type OrderNotified interface {
 
 // Config is how a handler is set up. Only BaseKeys, or V1.Keys, is required.
 //
-// Every list of keys may have several while a key is being changed: put the new one in, change it at the marketplace, and take the old
-// one out. The marketplace forbids one key in two interface classes of V2, and so does NewHandler.
+// Every list of keys may have several while a key is being changed: put the new one in, change it at the marketplace, and take
+// the old one out. The marketplace forbids one key in two interface classes of V2, and so does NewHandler.
 type Config struct {
 	// BaseKeys are the access keys of the base interface class, as text. Several while a key is being changed.
 	BaseKeys []string
@@ -77,8 +77,8 @@ type Config struct {
 	// LicenseKeys are the access keys of the license class. None: licence calls are refused.
 	LicenseKeys []string
 
-	// KitSecret decrypts the client secret of applicationSync, with the private key whose public half was pasted into the console.
-	// nil: applicationSync is answered 000101.
+	// KitSecret decrypts the client secret of applicationSync, with the private key whose public half was pasted into the
+	// console. nil: applicationSync is answered 000101.
 	KitSecret *secret.OAEP
 
 	// V1 turns on the deprecated access interface V1.0 at the same address. Its zero value leaves it off.
@@ -247,8 +247,8 @@ func (h *handler) takeKeys() (err error) {
 	return nil
 }
 
-// explainer returns the function that looks for the mistake a signature was made with. It tries the keys of the other classes too,
-// because taking one for another is the commonest mistake of all.
+// explainer returns the function that looks for the mistake a signature was made with. It tries the keys of the other classes
+// too, because taking one for another is the commonest mistake of all.
 func (h *handler) explainer(lists []keyList) func(providerapi.Class, signature.Params, []byte) string {
 	return func(class providerapi.Class, params signature.Params, body []byte) string {
 		others := otherKeys(lists, class)

@@ -30,8 +30,8 @@ type InstanceStore interface {
 	Save(ctx context.Context, line OrderLineKey, r Remembered) (Remembered, error)
 }
 
-// Locker is an [InstanceStore] that replicas share and that keeps two of them from asking the Application for one order line at the
-// same time. Within one process the handler sees to that itself.
+// Locker is an [InstanceStore] that replicas share and that keeps two of them from asking the Application for one order line at
+// the same time. Within one process the handler sees to that itself.
 type Locker interface {
 	// TryLock takes the order line, unless somebody else has it: then ok is false, at once. It is free again after
 	// unlock, or after the lease, whichever is first. The handler holds it while it calls the Application and saves.
@@ -40,8 +40,8 @@ type Locker interface {
 
 const defaultInstances = 100_000 // order lines; about 25 MB when full
 
-// MemoryStore is the [InstanceStore] of a single process. It holds a bounded number of order lines: when it is full, the one that
-// became ready longest ago is forgotten first, and only if none is ready the oldest that is not. Forgotten or lost in a
+// MemoryStore is the [InstanceStore] of a single process. It holds a bounded number of order lines: when it is full, the one
+// that became ready longest ago is forgotten first, and only if none is ready the oldest that is not. Forgotten or lost in a
 // restart means that a repeat asks the Application again, which is harmless where it uses [NewInstance.SuggestedID].
 //
 // Create it with [NewMemoryStore].

@@ -185,7 +185,8 @@ func (storyOrders) QueryOrder(_ context.Context, orderID, lineID string) (*marke
 	}, nil
 }
 
-// TestOneApplication_ServesV1AndV2 tells one story twice, once in each interface, to the same type, and compares what it made of it.
+// TestOneApplication_ServesV1AndV2 tells one story twice, once in each interface, to the same type, and compares what it made
+// of it.
 func TestOneApplication_ServesV1AndV2(t *testing.T) {
 	t.Parallel()
 	both := func(c *provider.Config) {

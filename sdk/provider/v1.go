@@ -21,8 +21,8 @@ import (
 	"github.com/isvkit/isvkit/sdk/signature"
 )
 
-// V1Config turns on the deprecated access interface V1.0, by which products that were listed before V2.0 keep being called, at the same
-// production address. The Application is the same; see "V1" in the documentation of the package.
+// V1Config turns on the deprecated access interface V1.0, by which products that were listed before V2.0 keep being called, at
+// the same production address. The Application is the same; see "V1" in the documentation of the package.
 type V1Config struct {
 	// Keys are the access keys of V1, as text. None: V1 is off. Several while the key is being changed. The key that a call
 	// was signed with also signs and encrypts its answer.
@@ -145,8 +145,8 @@ func checkedV1(call *providerapi.Call, texts map[string]string, body []byte) (in
 	return in, reply{}, true
 }
 
-// mendBlanks makes blanks "+" again in the values that are Base64, and so have no blanks: a "+" that was not escaped in the query has
-// become one.
+// mendBlanks makes blanks "+" again in the values that are Base64, and so have no blanks: a "+" that was not escaped in the
+// query has become one.
 func mendBlanks(q url.Values) (mended url.Values, ok bool) {
 	for _, name := range []string{"mobilePhone", "email", "saasExtendParams"} {
 		if value := q.Get(name); strings.Contains(value, " ") {
@@ -356,8 +356,9 @@ var chargingModes = map[string]marketplaceapi.ChargingMode{
 	"3": marketplaceapi.ChargingOneTime, "5": marketplaceapi.ChargingPackage,
 }
 
-// v1OrderLine is what stands for the order line id, which V1 does not have: together with the order id it identifies a purchase. That is
-// the product id for on-demand, because an order with several billing items makes one call for each, and empty for all else.
+// v1OrderLine is what stands for the order line id, which V1 does not have: together with the order id it identifies a
+// purchase. That is the product id for on-demand, because an order with several billing items makes one call for each, and
+// empty for all else.
 func v1OrderLine(in *incoming) string {
 	if in.call.Name == "newInstance" && chargingModes[in.text("chargingMode")] == marketplaceapi.ChargingOnDemand {
 		return in.text("productId")

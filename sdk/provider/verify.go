@@ -34,12 +34,14 @@ func VerifiedFrom(ctx context.Context) (Verified, bool) {
 	return v, ok
 }
 
-// Verify returns a middleware for programs that route and answer calls by themselves. It does the first half of what [NewHandler] does:
-// limits the body, verifies signature, freshness and nonce, compares with the contract, and answers and logs what does not pass. What passes goes
-// to the next handler, with the body readable again and the call in the context ([VerifiedFrom]).
+// Verify returns a middleware for programs that route and answer calls by themselves. It does the first half of what
+// [NewHandler] does: limits the body, verifies signature, freshness and nonce, compares with the contract, and answers and logs
+// what does not pass. What passes goes to the next handler, with the body readable again and the call in the context
+// ([VerifiedFrom]).
 //
-// It does not answer debug calls, decrypt anything, or remember instance ids; Instances, Market, KitSecret, DebugInfo and Timeout of the Config are
-// not used. Answers to V1 calls are held back until the next handler returns, to be signed (Body-Sign).
+// It does not answer debug calls, decrypt anything, or remember instance ids: Instances, Market, KitSecret, DebugInfo and
+// Timeout of the Config are not used. Answers to V1 calls are held back until the next handler returns, to be signed
+// (Body-Sign).
 func Verify(cfg Config) (func(http.Handler) http.Handler, error) {
 	h, err := newHandler(nil, cfg)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command genfields writes a field table of package providerapi from provider.yaml or provider-v1.yaml, so that the SDK can check
-// a call against the contract without reading YAML, or depending on a validator, at run time.
+// Command genfields writes a field table of package providerapi from provider.yaml or provider-v1.yaml, so that the SDK can
+// check a call against the contract without reading YAML, or depending on a validator, at run time.
 package main
 
 import (

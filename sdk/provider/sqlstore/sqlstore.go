@@ -1,5 +1,5 @@
-// Package sqlstore keeps what replicas of one ISV must know together, in a database they share: which instance id an order line was
-// answered ([provider.InstanceStore]), which replica is at work on one ([provider.Locker]), and which nonces were used
+// Package sqlstore keeps what replicas of one ISV must know together, in a database they share: which instance id an order line
+// was answered ([provider.InstanceStore]), which replica is at work on one ([provider.Locker]), and which nonces were used
 // ([signature.NonceStore]). One [Store] is all three.
 //
 //	store, err := sqlstore.New(db, sqlstore.Config{Dialect: sqlstore.PostgreSQL})
@@ -42,17 +42,17 @@ const (
 type Config struct {
 	Dialect Dialect
 
-	// Prefix is put before the names of the three tables: order_lines, order_line_leases and nonces. Lower-case letters, digits and
-	// underscores, for PostgreSQL also a schema and a dot before them. Default: isvkit_.
+	// Prefix is put before the names of the three tables: order_lines, order_line_leases and nonces. Lower-case letters, digits
+	// and underscores, for PostgreSQL also a schema and a dot before them. Default: isvkit_.
 	Prefix string
 
-	// Retention is how long after it became ready an order line is remembered, before [Store.Cleanup] deletes it. Default: for ever.
-	// The marketplace repeats a V2 newInstance for three hours; V1 repeats it whenever a buyer looks at the instance, and so
-	// wants lines to be kept as long as instances live, or an Application that uses SuggestedID.
+	// Retention is how long after it became ready an order line is remembered, before [Store.Cleanup] deletes it. Default: for
+	// ever. The marketplace repeats a V2 newInstance for three hours; V1 repeats it whenever a buyer looks at the instance, and
+	// so wants lines to be kept as long as instances live, or an Application that uses SuggestedID.
 	Retention time.Duration
 
-	// Now is the clock that nonces expire by; it must be the clock of the handler. Default: time.Now. Everything else goes by the
-	// clock of the database, which all replicas share.
+	// Now is the clock that nonces expire by; it must be the clock of the handler. Default: time.Now. Everything else goes by
+	// the clock of the database, which all replicas share.
 	Now func() time.Time
 }
 
@@ -235,8 +235,9 @@ func (s *Store) Use(ctx context.Context, nonce string, until time.Time) (fresh b
 	return fresh, nil
 }
 
-// Cleanup deletes what nobody asks for any more: nonces and leases whose time is over, and order lines that have been ready for longer
-// than Config.Retention. It returns how many rows that were. Once an hour is often enough; replicas may call it at the same time.
+// Cleanup deletes what nobody asks for any more: nonces and leases whose time is over, and order lines that have been ready for
+// longer than Config.Retention. It returns how many rows that were. Once an hour is often enough; replicas may call it at the
+// same time.
 func (s *Store) Cleanup(ctx context.Context) (deleted int64, err error) {
 	clean := func(query string, args ...any) error {
 		result, err := s.db.ExecContext(ctx, query, args...)
