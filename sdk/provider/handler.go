@@ -439,6 +439,11 @@ func outcome(activity providerapi.Activity, err error) reply {
 
 func (h *handler) queryInstance(ctx context.Context, x *exchange, call QueryInstance) reply {
 	ids := call.InstanceIDs()
+	for _, id := range ids {
+		if problem := checkInstanceID(id); problem != "" { // no instance can be called so
+			return invalid("instanceId " + problem)
+		}
+	}
 	if x.debug {
 		return h.debugInfo(ids)
 	}

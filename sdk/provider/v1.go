@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/providerapi"
@@ -139,6 +140,11 @@ func (h *handler) acceptV1Body(r *http.Request, name string, body []byte, x *exc
 
 func checkedV1(call *providerapi.Call, texts map[string]string, body []byte) (in incoming, rep reply, ok bool) {
 	in = incoming{call: call, v1: true, texts: texts, body: body}
+	for name, text := range texts {
+		if !utf8.ValidString(text) {
+			return in, invalid("the value of " + clip(name, 64) + " is not UTF-8"), false
+		}
+	}
 	if found := call.CheckText(texts); len(found) > 0 {
 		return in, invalid(describe(found)), false
 	}

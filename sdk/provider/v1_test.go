@@ -342,6 +342,8 @@ func TestV1_RefusesWhatIsNotRight(t *testing.T) {
 		require.Equal(t, tt.want, send(tt.change).ResultCode, name)
 	}
 	for want, pairs := range map[string][]string{
+		"instanceId has a comma or a control":     {"activity", "queryInstance", "instanceId", "i\x15"},
+		"the value of orderId is not UTF-8":       {"activity", "expireInstance", "instanceId", "i", "orderId", "\xff"},
 		"activity is missing":                     {"instanceId", "i"},
 		"activity is not one of the contract":     {"activity", "tenantSync"},
 		"instanceId is missing":                   {"activity", "releaseInstance", "orderId", "CS1"},
