@@ -67,7 +67,7 @@ var CallsV1 = []*Call{
 		{Name: "orderId", Required: true, Kind: KindString, MinLength: 1, MaxLength: 64},
 		{Name: "periodNumber", Required: false, Kind: KindString, MaxLength: 2, Pattern: patternV13},
 		{Name: "periodType", Required: false, Kind: KindString, MaxLength: 10, Enum: []string{"year", "month", "day"}},
-		{Name: "productId", Required: true, Kind: KindString, MinLength: 1, MaxLength: 64},
+		{Name: "productId", Required: false, Kind: KindString, MaxLength: 64},
 		{Name: "provisionType", Required: false, Kind: KindString, MaxLength: 2, Pattern: patternV13},
 		{Name: "saasExtendParams", Required: false, Kind: KindString, MaxLength: 2048},
 		{Name: "skuCode", Required: false, Kind: KindString, MaxLength: 64},

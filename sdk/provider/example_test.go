@@ -91,3 +91,37 @@ func ExampleError() {
 	fmt.Println(err)
 	// Output: provider: result 000002: 42 seats are in use, the target has 20
 }
+
+// A program with routing of its own takes the middleware, and answers by itself.
+func ExampleVerify() {
+	verify, err := provider.Verify(provider.Config{BaseKeys: []string{"demo-access-key-0001"}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		panic(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/saasproduce", verify(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		call, _ := provider.VerifiedFrom(r.Context())
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"resultCode":"000000","resultMsg":"%s, debug %t"}`, call.Name, call.Debug)
+	})))
+
+	base, err := signature.NewBase(signature.Config{Keys: []string{"demo-access-key-0001"}})
+	if err != nil {
+		panic(err)
+	}
+	body := `{"activity":"releaseInstance","instanceId":"i-1","testFlag":"1"}`
+	params, err := base.Sign([]byte(body))
+	if err != nil {
+		panic(err)
+	}
+	forged := params
+	forged.Signature = strings.Repeat("0", 64)
+	for _, params := range []signature.Params{params, forged} {
+		rec := httptest.NewRecorder()
+		mux.ServeHTTP(rec, httptest.NewRequest(http.MethodPost, "/saasproduce?"+params.Query().Encode(), strings.NewReader(body)))
+		fmt.Println(rec.Body)
+	}
+	// Output:
+	// {"resultCode":"000000","resultMsg":"releaseInstance, debug true"}
+	// {"resultCode":"000001","resultMsg":"authentication failed"}
+}

@@ -183,6 +183,9 @@ func (h *handler) serveV1(ctx context.Context, in *incoming, x *exchange) reply 
 	orderID := in.text("orderId")
 	switch in.call.Name {
 	case "newInstance":
+		if x.orderLine == "" && in.text("chargingMode") == "0" { // several purchases would look like one
+			return invalid("productId is missing, which identifies the purchase of an on-demand product")
+		}
 		order, problem := h.inlineOrder(in, x, marketplaceapi.OrderNew)
 		if problem != "" {
 			return invalid(problem)

@@ -20,6 +20,7 @@ import (
 	"github.com/isvkit/isvkit/openapi/contract"
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/providerapi"
+	"github.com/isvkit/isvkit/openapi/vectors"
 	"github.com/isvkit/isvkit/sdk/provider"
 	"github.com/isvkit/isvkit/sdk/secret"
 	"github.com/isvkit/isvkit/sdk/signature"
@@ -344,6 +345,7 @@ func TestV1_RefusesWhatIsNotRight(t *testing.T) {
 	for want, pairs := range map[string][]string{
 		"instanceId has a comma or a control":     {"activity", "queryInstance", "instanceId", "i\x15"},
 		"the value of orderId is not UTF-8":       {"activity", "expireInstance", "instanceId", "i", "orderId", "\xff"},
+		"productId is missing":                    {"activity", "newInstance", "businessId", "b", "orderId", "o", "customerId", "c", "chargingMode", "0"},
 		"activity is missing":                     {"instanceId", "i"},
 		"activity is not one of the contract":     {"activity", "tenantSync"},
 		"instanceId is missing":                   {"activity", "releaseInstance", "orderId", "CS1"},
@@ -507,4 +509,38 @@ func TestVerify_Middleware(t *testing.T) {
 	require.ErrorContains(t, err, "BaseKeys")
 	_, ok := provider.VerifiedFrom(t.Context())
 	require.False(t, ok)
+}
+
+// TestV1_PublishedVectors serves the calls of the vectors' file, the vendor's own among them.
+func TestV1_PublishedVectors(t *testing.T) {
+	t.Parallel()
+	text, err := vectors.FS.ReadFile("v1.json")
+	require.NoError(t, err)
+	var file struct {
+		AuthToken []struct {
+			Name, Transport, Key, AuthToken string
+			Params                          map[string]any
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &file))
+	served := 0
+	for _, v := range file.AuthToken {
+		if v.Transport != "GET query" {
+			continue
+		}
+		q := url.Values{"authToken": {v.AuthToken}}
+		for name, value := range v.Params {
+			q.Set(name, fmt.Sprint(value))
+		}
+		s := setup(t, &fullApp{}, func(c *provider.Config) { c.V1.Keys = []string{v.Key} })
+		ans := s.v1Send(httptest.NewRequest(http.MethodGet, "/produceAPI?"+q.Encode(), nil), q.Get("activity"), v.Key)
+		require.NotEqual(t, providerapi.ResultAuthenticationFailed, ans.ResultCode, v.Name)
+		require.NotEqual(t, providerapi.ResultInternalError, ans.ResultCode, v.Name)
+		if v.Name == "published-newInstance" {
+			require.Equal(t, providerapi.ResultSuccess, ans.ResultCode, lastLine(s))
+			require.NotEmpty(t, ans.InstanceID)
+		}
+		served++
+	}
+	require.Greater(t, served, 2)
 }
