@@ -174,7 +174,8 @@ func TestKit_Lists(t *testing.T) {
 	users := func(list string) answer {
 		return s.kit("authSync", strings.Replace(bodies["authSync"], v2Users, list, 1))
 	}
-	for _, list := range []string{v1Users, text(v1Users), text(v2Users), text(" " + v2Users), strings.Replace(v1Users, `{"employeeType`, `{"x":1,"employeeType`, 1)} {
+	extensionAsText := strings.Replace(v1Users, `{"employeeType":"2","workPlace":"W","entryDate":"2022-04-1"}`, text(`{"employeeType":2,"workPlace":"W","entryDate":"2022-04-1"}`), 1)
+	for _, list := range []string{v1Users, text(v1Users), text(v2Users), text(" " + v2Users), strings.Replace(v1Users, `{"employeeType`, `{"x":1,"employeeType`, 1), extensionAsText, strings.Replace(v2Users, `"true"`, "true", 1)} {
 		ans := users(list)
 		require.Equal(t, providerapi.ResultSuccess, ans.ResultCode, ans.ResultMsg)
 		require.Equal(t, wantUsers, a.last.(provider.AuthSync).Users)

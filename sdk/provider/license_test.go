@@ -60,6 +60,8 @@ func TestLicense(t *testing.T) {
 		case provider.RefreshLicense:
 			assert.Equal(t, time.Date(2023, 11, 24, 15, 59, 59, 0, time.UTC), call.Expiry())
 			assert.Equal(t, "L-1", call.License)
+			_, err := call.Order(t.Context())
+			assert.ErrorContains(t, err, "Config.Market is nil")
 		case provider.UpdateLicenseStatus:
 			assert.Equal(t, providerapi.StatusUnfreeze, call.Status)
 		case provider.ReleaseLicense:

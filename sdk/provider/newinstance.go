@@ -86,7 +86,7 @@ func (h *handler) create(ctx context.Context, f *flight, line OrderLineKey, call
 	}
 	if locker, shared := h.cfg.Instances.(Locker); shared && !known.Ready {
 		var unlock func(context.Context) error
-		known, ok, unlock, err = h.lock(appCtx, locker, f, line)
+		known, ok, unlock, err = h.lock(appCtx, locker, f, line, known, ok)
 		if unlock != nil {
 			defer func() {
 				unlockCtx, cancel := context.WithTimeout(ctx, saveTimeout)
@@ -155,26 +155,36 @@ func (h *handler) recall(ctx context.Context, f *flight, line OrderLineKey) (kno
 var errBusy = errors.New("another replica is still at work on this order line")
 
 // lock waits until this replica has the order line (unlock is set then), or until another one has made it ready. What is
-// remembered is read anew, because the replica that had it before may have saved something.
-func (h *handler) lock(ctx context.Context, locker Locker, f *flight, line OrderLineKey) (known Remembered, ok bool, unlock func(context.Context) error, err error) {
+// remembered is read anew, because the replica that had it before may have saved something; known and ok are what it was before.
+func (h *handler) lock(
+	ctx context.Context, locker Locker, f *flight, line OrderLineKey, known Remembered, ok bool,
+) (_ Remembered, _ bool, unlock func(context.Context) error, err error) {
 	const first, longest = 10 * time.Millisecond, 500 * time.Millisecond
-	for pause := first; ; pause = min(2*pause, longest) {
+	for pause := first; ctx.Err() == nil; pause = min(2*pause, longest) {
 		unlock, locked, err := locker.TryLock(ctx, line, h.cfg.Timeout+2*saveTimeout)
+		if err != nil && ctx.Err() != nil {
+			break
+		}
 		if err != nil {
 			return known, ok, nil, err
 		}
 		if !locked {
 			unlock = nil
 		}
-		if known, ok, err = h.recall(ctx, f, line); err != nil || known.Ready || locked {
+		if r, found, err := h.recall(ctx, f, line); err == nil {
+			known, ok = r, found
+		} else if locked || ctx.Err() == nil {
 			return known, ok, unlock, err
+		}
+		if known.Ready || locked {
+			return known, ok, unlock, nil
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return known, ok, nil, errBusy
 		}
 	}
+	return known, ok, nil, errBusy
 }
 
 func note(reason, more string) string {

@@ -290,3 +290,87 @@ func TestNewInstance_APanicReachesEverybodyWhoWaits(t *testing.T) {
 		}
 	})
 }
+
+// lockingStore is a store whose lock does what the test says.
+type lockingStore struct {
+	*provider.MemoryStore
+	try      func(n int) (ok bool, err error)
+	unlock   func() error
+	tries    int
+	loadErr  error
+	unlocked int
+}
+
+func (s *lockingStore) TryLock(context.Context, provider.OrderLineKey, time.Duration) (func(context.Context) error, bool, error) {
+	s.tries++
+	ok, err := s.try(s.tries)
+	return func(context.Context) error {
+		s.unlocked++
+		if s.unlock == nil {
+			return nil
+		}
+		return s.unlock()
+	}, ok, err
+}
+
+func (s *lockingStore) Load(ctx context.Context, line provider.OrderLineKey) (provider.Remembered, bool, error) {
+	if s.loadErr != nil && s.tries > 0 {
+		return provider.Remembered{}, false, s.loadErr
+	}
+	return s.MemoryStore.Load(ctx, line)
+}
+
+func TestNewInstance_WithALockThatReplicasShare(t *testing.T) {
+	t.Parallel()
+	line := provider.OrderLineKey{OrderID: "CS1", OrderLineID: "CS1-000001"}
+	free := func(int) (bool, error) { return true, nil }
+	busy := func(int) (bool, error) { return false, nil }
+	for name, tt := range map[string]struct {
+		store         lockingStore
+		before        *provider.Remembered
+		want          providerapi.ResultCode
+		calls, unlock int
+		log           string
+	}{
+		"free":                         {store: lockingStore{try: free}, want: "000000", calls: 1, unlock: 1},
+		"free at the third try":        {store: lockingStore{try: func(n int) (bool, error) { return n == 3, nil }}, want: "000000", calls: 1, unlock: 1},
+		"never free":                   {store: lockingStore{try: busy}, want: "000005", log: "another replica"},
+		"never free, id known":         {store: lockingStore{try: busy}, before: &provider.Remembered{InstanceID: "i-9"}, want: "000004", log: "another replica"},
+		"ready, no lock is taken":      {store: lockingStore{try: busy}, before: &provider.Remembered{InstanceID: "i-9", Ready: true}, want: "000000"},
+		"the lock fails":               {store: lockingStore{try: func(int) (bool, error) { return false, errors.New("no lock today") }}, want: "000005", log: "no lock today"},
+		"unlocking fails":              {store: lockingStore{try: free, unlock: func() error { return errors.New("cannot unlock") }}, want: "000000", calls: 1, unlock: 1, log: "cannot unlock"},
+		"loading under the lock fails": {store: lockingStore{try: free, loadErr: errors.New("no load")}, want: "000005", unlock: 1, log: "no load"},
+	} {
+		calls := 0
+		store := tt.store
+		store.MemoryStore = provider.NewMemoryStore(0)
+		if tt.before != nil {
+			_, err := store.Save(t.Context(), line, *tt.before)
+			require.NoError(t, err)
+		}
+		s := setup(t, &app{newInstance: func(context.Context, provider.NewInstance) (provider.Instance, error) {
+			calls++
+			return provider.Instance{}, nil
+		}}, func(c *provider.Config) { c.Instances, c.Timeout = &store, 150*time.Millisecond })
+		ans := s.call(newInstanceBody("CS1", "b"))
+		assert.Equal(t, tt.want, ans.ResultCode, name)
+		assert.Equal(t, tt.calls, calls, name)
+		assert.Equal(t, tt.unlock, store.unlocked, name)
+		assert.Contains(t, lastLine(s), tt.log, name)
+		if tt.before != nil {
+			assert.Equal(t, "i-9", ans.InstanceID, name)
+		}
+	}
+	// Another replica makes the line ready while this one waits.
+	store := lockingStore{MemoryStore: provider.NewMemoryStore(0)}
+	store.try = func(n int) (bool, error) {
+		if n == 2 {
+			_, _ = store.Save(t.Context(), line, provider.Remembered{InstanceID: "i-8", Ready: true})
+		}
+		return false, nil
+	}
+	s := setup(t, untouched{t}, func(c *provider.Config) { c.Instances = &store })
+	ans := s.call(newInstanceBody("CS1", "b"))
+	assert.Equal(t, providerapi.ResultSuccess, ans.ResultCode)
+	assert.Equal(t, "i-8", ans.InstanceID)
+}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -150,6 +151,9 @@ func TestV1_NewInstance(t *testing.T) {
 			"activity", "newInstance", "businessId", "b-1", "orderId", "CS1", "customerId", "c-1", "customerName", "飞蝶 测试", "productId", "P1", "skuCode", "S1",
 			"chargingMode", "1", "periodType", "year", "periodNumber", "2", "amount", "50", "expireTime", "20250102030405", "orderAmount", "100.000",
 			"mobilePhone", phone, "saasExtendParams", extend, "trialFlag", "0",
+		}
+		if size == secret.AES128 { // still URL-encoded, as it was before the query was
+			pairs[slices.Index(pairs, extend)] = url.QueryEscape(extend)
 		}
 		ans := s.get(pairs...)
 		require.Equal(t, providerapi.ResultSuccess, ans.ResultCode, lastLine(s))
@@ -355,6 +359,7 @@ func TestV1_RefusesWhatIsNotRight(t *testing.T) {
 		"expireTime is no date":                   {"activity", "refreshInstance", "instanceId", "i", "orderId", "o", "expireTime", "20251332000000"},
 		"mobilePhone cannot be decrypted":         {"activity", "newInstance", "businessId", "b", "orderId", "o", "customerId", "c", "productId", "p", "mobilePhone", "AbCd0123EfGh4567GGHJQOk4FFa/4HlplYKtjQ=="},
 		"saasExtendParams is no Base64 of a JSON": {"activity", "newInstance", "businessId", "b", "orderId", "o", "customerId", "c", "productId", "p", "saasExtendParams", "e30="},
+		"saasExtendParams is no Base64 of":        {"activity", "upgrade", "instanceId", "i", "orderId", "o", "skuCode", "s", "productId", "p", "saasExtendParams", "%"},
 	} {
 		ans := s.get(pairs...)
 		require.Equal(t, providerapi.ResultInvalidParameter, ans.ResultCode, want)
@@ -475,6 +480,7 @@ func TestVerify_Middleware(t *testing.T) {
 		assert.Equal(t, string(got.Body), string(body))
 		assert.EqualValues(t, len(body), max(r.ContentLength, 0))
 		w.Header().Set("Content-Type", "application/json;charset=utf-8")
+		w.WriteHeader(http.StatusOK)
 		_, _ = io.WriteString(w, `{"resultCode":"000000",`)
 		_, _ = io.WriteString(w, `"resultMsg":"mine","instanceId":"i-1"}`)
 	}))
