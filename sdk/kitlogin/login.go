@@ -113,7 +113,8 @@ type Config struct {
 	// OnError answers a login that failed; the error tells why. Default: 403 or 502 and one sentence that tells nothing.
 	OnError func(w http.ResponseWriter, r *http.Request, err error)
 
-	// HTTPClient sends the requests to auth centres; its transport and timeout are used. Default: http.DefaultTransport and 20 s.
+	// HTTPClient sends the requests to auth centres; its transport and timeout are used, and no cookie jar. Default:
+	// http.DefaultTransport and 20 s.
 	HTTPClient *http.Client
 
 	// Now is the clock. Default: time.Now.
@@ -425,6 +426,7 @@ func httpClient(from *http.Client) *http.Client {
 	if from != nil {
 		hc = *from
 	}
+	hc.Jar = nil // or the cookies of one user would go along with the next
 	hc.Timeout = cmp.Or(hc.Timeout, defaultTimeout)
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if hc.Transport == nil {

@@ -78,6 +78,8 @@ func open(t *testing.T, change ...func(*kitlogin.Config)) *centre {
 		assert.Equal(t, "application/x-www-form-urlencoded", r.Header.Get("Content-Type"))
 		assert.Equal(t, "application/json", r.Header.Get("Accept"))
 		assert.Empty(t, r.Header.Get("Authorization"))
+		assert.Empty(t, r.Cookies(), "of another user")
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "of-this-user"})
 		assert.NoError(t, r.ParseForm())
 		c.forms = append(c.forms, r.PostForm)
 		conforms(t, "KitTokenRequest", flat(r.PostForm))
@@ -106,6 +108,7 @@ func open(t *testing.T, change ...func(*kitlogin.Config)) *centre {
 	})
 	server := httptest.NewTLSServer(mux)
 	t.Cleanup(server.Close)
+	server.Client().Jar, _ = cookiejar.New(nil)
 	c.url = server.URL + "/behind/a/path"
 	cfg := kitlogin.Config{
 		AppID: "app 1&x", Tenants: c, RedirectURL: callback, RedirectHosts: []string{"www.example.com"}, HTTPClient: server.Client(),

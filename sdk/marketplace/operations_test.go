@@ -60,16 +60,18 @@ func directives(t *testing.T, dir string) map[string][]string {
 		attached := 0
 		for _, decl := range file.Decls {
 			method, ok := decl.(*ast.FuncDecl)
-			if !ok || method.Doc == nil {
+			if !ok {
 				continue
 			}
-			for _, line := range method.Doc.List {
+			before := attached
+			for _, line := range comments(method) {
 				if id, ok := strings.CutPrefix(line.Text, prefix); ok {
 					assert.True(t, method.Recv != nil && method.Name.IsExported(), "%s: %s is no exported method", name, method.Name)
 					found[id] = append(found[id], method.Name.Name)
 					attached++
 				}
 			}
+			assert.Equal(t, calls(method), attached > before, "%s: %s has to say which operation it performs, or none", name, method.Name)
 		}
 		all := 0
 		for _, group := range file.Comments {
@@ -82,4 +84,20 @@ func directives(t *testing.T, dir string) map[string][]string {
 		assert.Equal(t, all, attached, "%s: a directive belongs to no method, or is misspelt", name)
 	}
 	return found
+}
+
+func comments(f *ast.FuncDecl) []*ast.Comment {
+	if f.Doc == nil {
+		return nil
+	}
+	return f.Doc.List
+}
+
+// calls reports whether f looks like a method that performs an operation: exported, with a context.
+func calls(f *ast.FuncDecl) bool {
+	if f.Recv == nil || !f.Name.IsExported() || len(f.Type.Params.List) == 0 {
+		return false
+	}
+	kind, ok := f.Type.Params.List[0].Type.(*ast.SelectorExpr)
+	return ok && kind.Sel.Name == "Context"
 }

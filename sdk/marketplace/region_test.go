@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"slices"
 	"sync"
@@ -17,8 +19,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/isvkit/isvkit/openapi"
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/sdk/marketplace"
+	"github.com/isvkit/isvkit/sdk/signature"
 )
 
 func in(region marketplace.Region) func(*marketplace.Config) {
@@ -44,6 +48,55 @@ func TestRegion_Hosts(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.Nil(t, marketplace.Region("mars").Hosts())
+	document, err := openapi.FS.ReadFile("marketplace.yaml")
+	require.NoError(t, err)
+	for _, region := range []marketplace.Region{marketplace.China, marketplace.International, marketplace.Europe} {
+		for _, host := range region.Hosts() {
+			assert.Contains(t, string(document), "`"+host+"`")
+		}
+	}
+}
+
+// TestRegion_WithARealTransport: what net/http itself says when there is no such host, nobody listens, or a dial hangs.
+func TestRegion_WithARealTransport(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, secondHost, r.Host)
+		say(w, 200, `{"error_code":"MKT.0000"}`)
+	}))
+	defer server.Close()
+	for name, dialMain := range map[string]func(context.Context, *net.Dialer) (net.Conn, error){
+		"no such host": func(ctx context.Context, d *net.Dialer) (net.Conn, error) {
+			return d.DialContext(ctx, "tcp", "main.invalid:443")
+		},
+		"nobody listens": func(ctx context.Context, d *net.Dialer) (net.Conn, error) { return d.DialContext(ctx, "tcp", "127.0.0.1:1") },
+		"hangs": func(ctx context.Context, _ *net.Dialer) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+		"hangs in the handshake": func(context.Context, *net.Dialer) (net.Conn, error) {
+			ours, _ := net.Pipe()
+			return ours, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			transport := server.Client().Transport.(*http.Transport).Clone()
+			defer transport.CloseIdleConnections()
+			transport.TLSClientConfig.ServerName = "example.com" // what the server's certificate is for
+			transport.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) {
+				if address == mainHost+":443" {
+					return dialMain(ctx, &net.Dialer{})
+				}
+				return (&net.Dialer{}).DialContext(ctx, "tcp", server.Listener.Addr().String())
+			}
+			c, err := marketplace.New(marketplace.Config{
+				Region: marketplace.China, Credentials: signature.Credentials{AK: ak, SK: sk}, HTTPClient: &http.Client{Transport: transport},
+				RetryMax: 1, RetryWaitMin: time.Nanosecond, RetryWaitMax: time.Nanosecond, Timeout: 500 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+			})
+			require.NoError(t, err)
+			require.NoError(t, c.PushUsageOld(t.Context(), []marketplaceapi.UsageRecordOld{recordOld()}), "although it is not repeatable")
+		})
+	}
 }
 
 func TestRegion_SecondHostWhileTheFirstCannotBeReached(t *testing.T) {

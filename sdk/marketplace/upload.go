@@ -29,7 +29,7 @@ func FileOf(name string, content []byte) File {
 }
 
 // UploadFile hands over the file that was asked for by getLicenseAsync, whose eventId is eventID, 64 characters at most. The file
-// is sent with its name and SHA-256, and is not held in memory.
+// is sent with its name and SHA-256, and is not held in memory. Config.Timeout has to be long enough for all of it.
 //
 // An upload whose answer was lost is repeated: event and bytes are the same, so the worst is that the repeat is refused.
 //
