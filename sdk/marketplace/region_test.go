@@ -69,7 +69,9 @@ func TestRegion_WithARealTransport(t *testing.T) {
 		"no such host": func(ctx context.Context, d *net.Dialer) (net.Conn, error) {
 			return d.DialContext(ctx, "tcp", "main.invalid:443")
 		},
-		"nobody listens": func(ctx context.Context, d *net.Dialer) (net.Conn, error) { return d.DialContext(ctx, "tcp", "127.0.0.1:1") },
+		"nobody listens": func(ctx context.Context, d *net.Dialer) (net.Conn, error) {
+			return d.DialContext(ctx, "tcp", "127.0.0.1:1")
+		},
 		"hangs": func(ctx context.Context, _ *net.Dialer) (net.Conn, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
