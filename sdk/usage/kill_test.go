@@ -78,7 +78,9 @@ func child(where string) int {
 	reporter, err := usage.New(usage.Config{
 		Store: store, Pusher: client, Now: func() time.Time { return time.Unix(clock.Load(), 0) }, Logger: silent,
 		PushTimeout: time.Second, RetryWaitMin: time.Second, RetryWaitMax: 20 * time.Second, PollEvery: time.Millisecond, MaxBatch: 7,
-		OnRejected: func(_ context.Context, r usage.Rejection) { fmt.Println("fail rejected:", r.Window.Code, r.Window.Message) },
+		OnRejected: func(_ context.Context, r usage.Rejection) {
+			fmt.Println("fail rejected:", r.Window.Code, r.Window.Message)
+		},
 	})
 	if err != nil {
 		return fail(err)
@@ -310,8 +312,8 @@ func TestKilled(t *testing.T) {
 		<-p.ready
 		killed := make(chan struct{})
 		kill := sync.OnceFunc(func() {
+			close(killed) // first, or its end would look like one of its own
 			_ = p.Process.Kill()
-			close(killed)
 		})
 		var told []record
 		say := func(r record) {
@@ -370,7 +372,11 @@ func TestKilled(t *testing.T) {
 			case <-killed:
 				done = true
 			case <-p.ended:
-				t.Error("the child ended by itself")
+				select {
+				case <-killed:
+				default:
+					t.Error("the child ended by itself")
+				}
 				done = true
 			case left := <-p.pending:
 				done = last && left == 0
