@@ -86,11 +86,11 @@ func FuzzParseAmount(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, other string) {
 		a, err := usage.ParseAmount(text)
-		exact, ok := new(big.Rat), false
+		exact := new(big.Rat)
 		if amountForm.MatchString(text) {
-			exact, ok = exact.SetString(text)
+			_, ok := exact.SetString(text)
 			fits := new(big.Rat).Mul(exact, big.NewRat(10_000, 1)).Cmp(new(big.Rat).SetInt64(math.MaxInt64)) <= 0
-			if ok != true || fits != (err == nil) || !fits && !errors.Is(err, usage.ErrAmountTooLarge) {
+			if !ok || fits != (err == nil) || !fits && !errors.Is(err, usage.ErrAmountTooLarge) {
 				t.Fatalf("%q: %v, %v", text, a, err)
 			}
 		} else if err == nil {

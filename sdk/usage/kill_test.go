@@ -148,8 +148,10 @@ type ledger struct {
 }
 
 func newLedger(t *testing.T, rng *rand.Rand) *ledger {
-	return &ledger{t: t, rng: rng, booked: map[string]marketplaceapi.UsageRecord{}, ranges: map[string]string{},
-		seen: map[string]marketplaceapi.UsageRecord{}, counts: map[string]int{}}
+	return &ledger{
+		t: t, rng: rng, booked: map[string]marketplaceapi.UsageRecord{}, ranges: map[string]string{},
+		seen: map[string]marketplaceapi.UsageRecord{}, counts: map[string]int{},
+	}
 }
 
 func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {

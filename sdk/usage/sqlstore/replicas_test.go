@@ -157,9 +157,9 @@ func TestReplicas_PostgreSQL(t *testing.T) {
 func TestNew_RefusesWhatMakesNoSense(t *testing.T) {
 	db := openSQLite(t)
 	for name, c := range map[string]sqlstore.Config{
-		"Dialect": {},
-		"Prefix":  {Dialect: sqlstore.SQLite, Prefix: "x; DROP TABLE y"},
-		"Prefix ": {Dialect: sqlstore.SQLite, Prefix: "schema.x_"},
+		"no dialect": {},
+		"no name":    {Dialect: sqlstore.SQLite, Prefix: "x; DROP TABLE y"},
+		"no schemas": {Dialect: sqlstore.SQLite, Prefix: "schema.x_"},
 	} {
 		_, err := sqlstore.New(db, c)
 		require.Error(t, err, name)
