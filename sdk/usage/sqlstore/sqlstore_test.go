@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -40,9 +39,6 @@ func openPostgres(t testing.TB) *sql.DB {
 	url := os.Getenv("ISVKIT_TEST_POSTGRES")
 	if url == "" {
 		t.Skip("skipped: needs PostgreSQL (set ISVKIT_TEST_POSTGRES=postgres://...)")
-	}
-	if !slices.Contains(sql.Drivers(), "pgx") {
-		t.Skip("skipped: needs the driver (go test -tags pgx)")
 	}
 	db, err := sql.Open("pgx", url)
 	require.NoError(t, err)
