@@ -389,6 +389,11 @@ func TestKilled(t *testing.T) {
 				}
 				now += 120
 				p.tell("now %d", now)
+				if !last && idle%100 == 0 { // everything is pushed, and the point is a push
+					r := record{id: fmt.Sprint("e", len(records)), instance: "i0", amount: usage.FromUnits(int64(idle)), at: now}
+					records = append(records, r)
+					say(r)
+				}
 				if last && idle > 20 && len(p.acks) == len(told) {
 					p.tell("pending")
 					select {
