@@ -155,6 +155,23 @@ func (s *Store) write(prefix, now string) {
 
 // Migrate creates the tables that do not exist yet. Replicas may call it at the same time.
 func (s *Store) Migrate(ctx context.Context) error {
+	const patience, pause = 10 * time.Second, 20 * time.Millisecond
+	for end := time.Now().Add(patience); ; {
+		err := s.migrate(ctx)
+		// Of several that make or switch a SQLite file to WAL at once, SQLite turns some away without waiting for its busy
+		// timeout. Every statement here may be repeated.
+		if s.dialect != SQLite || err == nil || !strings.Contains(err.Error(), "locked") || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (s *Store) migrate(ctx context.Context) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("sqlstore: migrate: %w", err)
