@@ -355,7 +355,8 @@ func blank(s string) bool {
 
 // compareUTF16 orders as Java's String.compareTo, by UTF-16 code units: characters above U+FFFF come before U+E000.
 func compareUTF16(a, b string) int {
-	for i, j := 0, 0; i < len(a) && j < len(b); {
+	i, j := 0, 0
+	for i < len(a) && j < len(b) {
 		x, m := utf8.DecodeRuneInString(a[i:])
 		y, n := utf8.DecodeRuneInString(b[j:])
 		if x != y {
@@ -366,7 +367,10 @@ func compareUTF16(a, b string) int {
 		}
 		i, j = i+m, j+n
 	}
-	return strings.Compare(a, b) // one is the start of the other, or they differ in bytes that are not UTF-8
+	if restA, restB := len(a)-i, len(b)-j; restA != restB { // one is the start of the other; at most one rest is not empty
+		return restA - restB
+	}
+	return strings.Compare(a, b) // they differ, if at all, in bytes that are not UTF-8
 }
 
 func firstUnit(r rune) rune {
