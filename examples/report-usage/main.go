@@ -4,7 +4,7 @@
 // To see it with the sandbox, in four shells:
 //
 //	isv-sandbox serve --provider http://127.0.0.1:9000/saasproduce
-//	. ./isvkit.keys; go run ./examples/isv-minimal                        # creates the instances
+//	. ./isvkit.keys; ISV_USAGE_EVERY=1000h go run ./examples/isv-minimal  # creates the instances, and leaves the metering to us
 //	. ./isvkit.keys; ISV_USAGE_WINDOW=10s go run ./examples/report-usage
 //	isv-sandbox buy --sku demo-on-demand; isv-sandbox instances           # INSTANCE is in the list
 //
