@@ -23,11 +23,13 @@ import (
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/control"
 	"github.com/isvkit/isvkit/sandbox/internal/delivery"
 	"github.com/isvkit/isvkit/sandbox/internal/openapiserver"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
+	"github.com/isvkit/isvkit/sandbox/internal/outbox"
 	"github.com/isvkit/isvkit/sandbox/internal/queue"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
@@ -37,7 +39,10 @@ const Version = "0.1.0"
 
 // Keys are the secrets that the sandbox and the ISV share, and the control API's token.
 type Keys struct {
-	BaseKey      string // access key of the base interface class: signs calls to the ISV and the bodies of usage pushes
+	BaseKey      string // access key of the base interface class: signs base calls, calls of V1, and the bodies of usage pushes
+	KitKey       string // access key of the kit interface class: signs tenant, application, user and department calls
+	GeneralKey   string // access key of the general interface class: signs order notices
+	LicenseKey   string // access key of the licence interface class: signs calls about licences
 	AK, SK       string // sign what the ISV sends to the open API
 	ControlToken string // opens the control API
 }
@@ -47,7 +52,7 @@ func (k Keys) GenerateKeys() Keys {
 	for _, f := range []struct {
 		key   *string
 		bytes int
-	}{{&k.BaseKey, 24}, {&k.AK, 10}, {&k.SK, 24}, {&k.ControlToken, 24}} {
+	}{{&k.BaseKey, 24}, {&k.KitKey, 24}, {&k.GeneralKey, 24}, {&k.LicenseKey, 24}, {&k.AK, 10}, {&k.SK, 24}, {&k.ControlToken, 24}} {
 		if *f.key == "" {
 			random := make([]byte, f.bytes)
 			_, _ = rand.Read(random) // never fails, see crypto/rand
@@ -69,7 +74,7 @@ type Config struct {
 	Database string
 	// Keys to use; empty ones are random. See [Sandbox.Keys].
 	Keys Keys
-	// ProductionAddress is where the ISV is called. Empty means the one set earlier in the same database, if any.
+	// ProductionAddress is where the demo seller's ISV is called. Empty means the one set earlier in the same database, if any.
 	ProductionAddress string
 	// HTTPClient makes the calls to the ISV. Its timeout and redirect policy are replaced by the marketplace's (20 s, none).
 	// Default: a client with http.DefaultTransport.
@@ -90,22 +95,22 @@ type Sandbox struct {
 	keys    Keys
 	store   *store.Store
 	clock   *clock.Clock
+	outbox  *outbox.Outbox
 	book    *orderbook.Book
 	queue   *queue.Queue
-	sender  *delivery.Sender
 	log     *slog.Logger
 	openAPI http.Handler
 	control http.Handler
 
 	mu         sync.Mutex
-	address    string
 	marketURL  string
 	controlURL string
 }
 
+// settings of the database
 const (
-	settingAddress = "production-address"
-	settingAhead   = "clock-ahead"
+	settingAhead  = "clock-ahead"
+	settingSeeded = "catalogue-seeded"
 )
 
 // New opens the database and makes a sandbox. Nothing is delivered before [Sandbox.Run].
@@ -117,60 +122,99 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 		cfg.Logger = slog.Default()
 	}
 	if cfg.ProductionAddress != "" {
-		if err := control.CheckAddress(cfg.ProductionAddress); err != nil {
-			return nil, fmt.Errorf("sandbox: production address: %w", err)
+		if err := catalogue.CheckAddress(cfg.ProductionAddress); err != nil {
+			return nil, fmt.Errorf("sandbox: %w", err)
 		}
 	}
 	keys := cfg.Keys.GenerateKeys()
-	sender, err := delivery.NewSender(cfg.HTTPClient, keys.BaseKey)
-	if err != nil {
-		return nil, fmt.Errorf("sandbox: %w", err)
-	}
 	st, err := store.Open(ctx, cfg.Database)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	s := &Sandbox{keys: keys, store: st, sender: sender, log: cfg.Logger, marketURL: cfg.MarketURL, controlURL: cfg.ControlURL}
+	s := &Sandbox{keys: keys, store: st, log: cfg.Logger, marketURL: cfg.MarketURL, controlURL: cfg.ControlURL}
 	if err := s.load(ctx, cfg); err != nil {
-		_ = st.Close()
-		return nil, fmt.Errorf("sandbox: database %s: %w", cfg.Database, err)
+		return nil, errors.Join(fmt.Errorf("sandbox: database %s: %w", cfg.Database, err), st.Close())
 	}
-	s.queue = queue.New(st, s.clock, queue.Work{Deliver: s.deliver, Tick: func(ctx context.Context, lineID string) error { return s.book.Tick(ctx, lineID) }}, cfg.Logger)
-	s.book = orderbook.New(st, s.clock, s.queue.Wake)
+	s.outbox = outbox.New(st, s.clock, delivery.NewSender(cfg.HTTPClient), cfg.Logger)
+	s.book = orderbook.New(st, s.clock)
+	s.outbox.Handle("", s.book)
+	s.queue = queue.New(st, s.clock, queue.Work{Deliver: s.outbox.Deliver, Tick: s.tick}, cfg.Logger)
+	st.OnChange(s.queue.Wake)
 	s.openAPI, err = openapiserver.New(openapiserver.Config{
 		Store: st, Clock: s.clock, AK: keys.AK, SK: keys.SK, BaseKey: keys.BaseKey, Observe: cfg.Observe, Log: cfg.Logger,
 	})
 	if err != nil {
-		_ = st.Close()
-		return nil, fmt.Errorf("sandbox: %w", err)
+		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
 	}
 	s.control = control.New(driver{s}, keys.ControlToken, cfg.Logger)
 	return s, nil
 }
 
-// load takes up what an earlier process left in the database.
+// tick does what time demands of a subject.
+func (s *Sandbox) tick(ctx context.Context, subject string) error {
+	switch kind := outbox.KindOf(subject); kind {
+	case "":
+		return s.book.Tick(ctx, subject)
+	default:
+		return fmt.Errorf("nobody knows what to do with the timer of %s", subject)
+	}
+}
+
+// load takes up what an earlier process left in the database, and makes it a marketplace if it is new.
 func (s *Sandbox) load(ctx context.Context, cfg Config) error {
 	var ahead time.Duration
-	switch text, err := s.store.Setting(ctx, settingAhead); {
-	case errors.Is(err, store.ErrNotFound):
-	case err != nil:
-		return err
-	default:
-		if ahead, err = time.ParseDuration(text); err != nil {
-			return fmt.Errorf("setting %s: %w", settingAhead, err)
+	err := s.store.Update(ctx, func(tx *store.Tx) error {
+		text, err := tx.Setting(settingAhead)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+		case err != nil:
+			return err
+		default:
+			if ahead, err = time.ParseDuration(text); err != nil {
+				return fmt.Errorf("setting %s: %w", settingAhead, err)
+			}
+		}
+		return s.seed(tx, cfg.ProductionAddress)
+	})
+	s.clock = clock.New(cfg.Now, ahead)
+	return err
+}
+
+// seed writes the seller, products and buyer that every sandbox has. The seller's keys are those of the configuration, whatever an
+// earlier process had; products are written once, as they may be changed or deleted since.
+func (s *Sandbox) seed(tx *store.Tx, address string) error {
+	seller, err := tx.Seller(catalogue.DemoSeller)
+	if errors.Is(err, store.ErrNotFound) {
+		seller, err = catalogue.Seller{ID: catalogue.DemoSeller, Name: "Demo ISV"}, nil
+		// Where databases of schema 1 kept it.
+		if old, err := tx.Setting("production-address"); err == nil {
+			seller.Address = old
 		}
 	}
-	s.clock = clock.New(cfg.Now, ahead)
-	s.address = cfg.ProductionAddress
-	if s.address != "" {
-		return s.store.PutSetting(ctx, settingAddress, s.address)
+	if err != nil {
+		return err
 	}
-	address, err := s.store.Setting(ctx, settingAddress)
-	if errors.Is(err, store.ErrNotFound) {
+	if address != "" {
+		seller.Address = address
+	}
+	seller.Keys = catalogue.Keys{
+		AK: s.keys.AK, SK: s.keys.SK, Base: s.keys.BaseKey, Kit: s.keys.KitKey, General: s.keys.GeneralKey, License: s.keys.LicenseKey,
+	}
+	if err := tx.PutSeller(seller); err != nil {
+		return err
+	}
+	switch _, err := tx.Setting(settingSeeded); {
+	case err == nil:
 		return nil
+	case !errors.Is(err, store.ErrNotFound):
+		return err
 	}
-	s.address = address
-	return err
+	for _, p := range catalogue.DemoProducts() {
+		if err := tx.PutProduct(p); err != nil {
+			return err
+		}
+	}
+	return errors.Join(tx.PutBuyer(catalogue.DemoBuyer), tx.PutSetting(settingSeeded, "yes"))
 }
 
 // Keys are the keys in use. Show them to the ISV, and to nobody else.
@@ -189,11 +233,13 @@ func (s *Sandbox) SetAddresses(marketURL, controlURL string) {
 	s.marketURL, s.controlURL = marketURL, controlURL
 }
 
-// ProductionAddress is where the ISV is called; empty if nobody said so yet.
+// ProductionAddress is where the demo seller's ISV is called; empty if nobody said so yet.
 func (s *Sandbox) ProductionAddress() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.address
+	seller, err := s.store.Seller(context.Background(), catalogue.DemoSeller)
+	if err != nil {
+		s.log.Error("cannot read the production address", "error", err)
+	}
+	return seller.Address
 }
 
 // Run delivers calls until the context is over, and returns once no attempt is under way. What is not delivered by then stays
@@ -252,52 +298,24 @@ func (s *Sandbox) UsageRecords(ctx context.Context, limit int) ([]sandboxapi.Usa
 	return views, err
 }
 
-// deliver makes one attempt at a call, journals it, and applies what came of it.
-func (s *Sandbox) deliver(ctx context.Context, call store.Call) error {
-	prepared, err := delivery.Prepare(s.ProductionAddress(), call.Call)
-	if err != nil {
-		return err
-	}
-	attempt, err := s.book.Start(ctx, call, prepared)
-	if errors.Is(err, orderbook.ErrNotDue) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	result, err := s.sender.Send(ctx, prepared)
-	if err != nil {
-		return err
-	}
-	// An answer that came is kept even if we are told to stop in this moment.
-	if err := s.book.Finish(context.WithoutCancel(ctx), call, attempt, result); err != nil {
-		return err
-	}
-	level := slog.LevelInfo
-	if !result.Succeeded(call.Call.Activity) {
-		level = slog.LevelWarn
-	}
-	s.log.Log(ctx, level, "attempt", "activity", call.Call.Activity, "orderLineId", call.LineID, "callId", call.ID, "number", attempt.Number,
-		"outcome", result.Outcome, "resultCode", result.ResultCode, "detail", result.Detail, "ms", result.Duration.Milliseconds())
-	return nil
-}
-
 // driver shows a Sandbox to the control API without making all of it public.
 type driver struct{ *Sandbox }
 
-func (d driver) Book() *orderbook.Book { return d.book }
-func (d driver) Store() *store.Store   { return d.store }
-func (d driver) Clock() *clock.Clock   { return d.clock }
-func (d driver) Version() string       { return Version }
+func (d driver) Book() *orderbook.Book  { return d.book }
+func (d driver) Outbox() *outbox.Outbox { return d.outbox }
+func (d driver) Store() *store.Store    { return d.store }
+func (d driver) Clock() *clock.Clock    { return d.clock }
+func (d driver) Version() string        { return Version }
 
 func (d driver) SetProductionAddress(ctx context.Context, address string) error {
-	if err := d.store.PutSetting(ctx, settingAddress, address); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	d.address = address
-	d.mu.Unlock()
-	return nil
+	return d.store.Update(ctx, func(tx *store.Tx) error {
+		seller, err := tx.Seller(catalogue.DemoSeller)
+		if err != nil {
+			return err
+		}
+		seller.Address = address
+		return tx.PutSeller(seller)
+	})
 }
 
 func (d driver) Addresses() (market, control string) {

@@ -15,6 +15,9 @@ import (
 // The environment that the parts of isvkit share.
 const (
 	envBaseKey      = "ISVKIT_BASE_KEY"
+	envKitKey       = "ISVKIT_KIT_KEY"
+	envGeneralKey   = "ISVKIT_GENERAL_KEY"
+	envLicenseKey   = "ISVKIT_LICENSE_KEY"
 	envAK           = "ISVKIT_AK"
 	envSK           = "ISVKIT_SK"
 	envMarketURL    = "ISVKIT_MARKET_URL"
@@ -66,7 +69,10 @@ func loadKeys(name string, getenv func(string) string) (sandbox.Keys, error) {
 		}
 		return file[key]
 	}
-	return sandbox.Keys{BaseKey: get(envBaseKey), AK: get(envAK), SK: get(envSK), ControlToken: get(envControlToken)}.GenerateKeys(), nil
+	return sandbox.Keys{
+		BaseKey: get(envBaseKey), KitKey: get(envKitKey), GeneralKey: get(envGeneralKey), LicenseKey: get(envLicenseKey),
+		AK: get(envAK), SK: get(envSK), ControlToken: get(envControlToken),
+	}.GenerateKeys(), nil
 }
 
 // writeKeyFile writes the key file, readable by its owner alone.
@@ -76,6 +82,9 @@ func writeKeyFile(name string, keys sandbox.Keys, marketURL, controlURL string) 
 	for _, v := range [][2]string{
 		{envMarketURL, marketURL},
 		{envBaseKey, keys.BaseKey},
+		{envKitKey, keys.KitKey},
+		{envGeneralKey, keys.GeneralKey},
+		{envLicenseKey, keys.LicenseKey},
 		{envAK, keys.AK},
 		{envSK, keys.SK},
 		{envControlURL, controlURL},

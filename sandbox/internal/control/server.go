@@ -16,10 +16,12 @@ import (
 
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
 	"github.com/isvkit/isvkit/sandbox/curl"
+	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 	"github.com/isvkit/isvkit/sandbox/internal/order"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
+	"github.com/isvkit/isvkit/sandbox/internal/outbox"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
 
@@ -32,6 +34,7 @@ const maxWait = 60 * time.Second
 // Sandbox is what the control API drives.
 type Sandbox interface {
 	Book() *orderbook.Book
+	Outbox() *outbox.Outbox
 	Store() *store.Store
 	ProductionAddress() string
 	SetProductionAddress(ctx context.Context, address string) error
@@ -85,7 +88,7 @@ func answerError(err error, c echo.Context, log *slog.Logger) {
 	case errors.As(err, &p):
 	case errors.As(err, &illegal):
 		p = &problem{http.StatusConflict, "illegal-move", illegal.Error()}
-	case errors.Is(err, orderbook.ErrInvalid):
+	case errors.Is(err, orderbook.ErrInvalid), errors.Is(err, outbox.ErrInvalid), errors.Is(err, catalogue.ErrInvalid):
 		p = &problem{http.StatusBadRequest, "invalid", strings.TrimPrefix(err.Error(), "invalid: ")}
 	case errors.Is(err, store.ErrNotFound):
 		p = &problem{http.StatusNotFound, "not-found", "there is nothing of that id"}
@@ -131,22 +134,13 @@ func (s *server) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetSt
 }
 
 func (s *server) SetProvider(ctx context.Context, r SetProviderRequestObject) (SetProviderResponseObject, error) {
-	if err := CheckAddress(r.Body.ProductionAddress); err != nil {
-		return nil, fmt.Errorf("%w: productionAddress: %w", orderbook.ErrInvalid, err)
+	if err := catalogue.CheckAddress(r.Body.ProductionAddress); err != nil {
+		return nil, err
 	}
 	if err := s.s.SetProductionAddress(ctx, r.Body.ProductionAddress); err != nil {
 		return nil, err
 	}
 	return SetProvider200JSONResponse{ProductionAddress: r.Body.ProductionAddress}, nil
-}
-
-// CheckAddress tells what is wrong with a production address.
-func CheckAddress(address string) error {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return errors.New("expected an http or https address such as http://127.0.0.1:9000/saasproduce, without user or fragment")
-	}
-	return nil
 }
 
 func (s *server) AdvanceClock(ctx context.Context, r AdvanceClockRequestObject) (AdvanceClockResponseObject, error) {
@@ -241,7 +235,7 @@ func (s *server) GetInstance(ctx context.Context, r GetInstanceRequestObject) (G
 	expired := time.NewTimer(timeout)
 	defer expired.Stop()
 	for {
-		changed := s.s.Book().Changed() // before the look, so that no change falls between
+		changed := s.s.Store().Changed() // before the look, so that no change falls between
 		i, err := s.s.Store().Instance(ctx, r.OrderLineID)
 		if err != nil {
 			return nil, err
@@ -317,7 +311,7 @@ func callView(c store.Call) sandboxapi.Call {
 }
 
 func (s *server) RestartCall(ctx context.Context, r RestartCallRequestObject) (RestartCallResponseObject, error) {
-	c, err := s.s.Book().Restart(ctx, r.CallID)
+	c, err := s.s.Outbox().Restart(ctx, r.CallID)
 	return RestartCall202JSONResponse(callView(c)), err
 }
 

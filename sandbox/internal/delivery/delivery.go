@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/isvkit/isvkit/openapi/contract"
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 	"github.com/isvkit/isvkit/sdk/signature"
 )
@@ -39,24 +41,39 @@ const (
 
 // Sender makes attempts.
 type Sender struct {
-	client *http.Client
-	signer *signature.Base
+	client  *http.Client
+	signers sync.Map // *signature.Base by key
 }
 
-// NewSender gives a sender that signs with this key of the base interface class. The client's timeout and redirect policy are
-// replaced by the marketplace's; a nil client means http.DefaultTransport.
-func NewSender(client *http.Client, baseKey string) (*Sender, error) {
-	signer, err := signature.NewBase(signature.Config{Keys: []string{baseKey}})
-	if err != nil {
-		return nil, err
-	}
+// NewSender gives a sender. The client's timeout and redirect policy are replaced by the marketplace's; a nil client means
+// http.DefaultTransport.
+func NewSender(client *http.Client) *Sender {
 	own := http.Client{}
 	if client != nil {
 		own = *client
 	}
 	own.Timeout = Timeout
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Sender{client: &own, signer: signer}, nil
+	return &Sender{client: &own}
+}
+
+func (s *Sender) signer(key string) (*signature.Base, error) {
+	if v, ok := s.signers.Load(key); ok {
+		return v.(*signature.Base), nil //nolint:forcetypeassert // nothing else is stored
+	}
+	signer, err := signature.NewBase(signature.Config{Keys: []string{key}})
+	if err != nil {
+		return nil, err
+	}
+	s.signers.Store(key, signer)
+	return signer, nil
+}
+
+// Target is where a call goes and what signs it.
+type Target struct {
+	Address string
+	Access  catalogue.Access
+	Keys    catalogue.Keys
 }
 
 // Prepared is an attempt that is ready to be sent. Signature and timestamp are made by [Sender.Send].
@@ -65,11 +82,12 @@ type Prepared struct {
 	InstanceID string // queryInstance: the instance asked for
 	Address    string
 	Body       []byte
+	key        string
 }
 
 // Prepare encodes the body. A newInstance gets a new businessId each time.
-func Prepare(address string, call lifecycle.Call) (Prepared, error) {
-	p := Prepared{Activity: call.Activity, Address: address}
+func Prepare(t Target, call lifecycle.Call) (Prepared, error) {
+	p := Prepared{Activity: call.Activity, Address: t.Address, key: t.Keys.Base}
 	switch body := call.Body.(type) {
 	case providerapi.NewInstanceCall:
 		body.BusinessID = uuid.NewString()
@@ -109,7 +127,11 @@ func (r Result) Succeeded(activity providerapi.Activity) bool {
 
 // Send signs and posts. It fails only if the context is over or the address unusable; whatever the ISV does is a Result.
 func (s *Sender) Send(ctx context.Context, p Prepared) (Result, error) {
-	params, err := s.signer.Sign(p.Body)
+	signer, err := s.signer(p.key)
+	if err != nil {
+		return Result{}, err
+	}
+	params, err := signer.Sign(p.Body)
 	if err != nil {
 		return Result{}, err
 	}

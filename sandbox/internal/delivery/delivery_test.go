@@ -15,7 +15,7 @@ import (
 
 func TestPrepare_SortedCompactAndUnescaped(t *testing.T) {
 	t.Parallel()
-	p, err := Prepare("http://isv", lifecycle.Call{Activity: providerapi.ActivityReleaseInstance, Body: providerapi.ReleaseInstanceCall{
+	p, err := Prepare(Target{Address: "http://isv"}, lifecycle.Call{Activity: providerapi.ActivityReleaseInstance, Body: providerapi.ReleaseInstanceCall{
 		Activity: providerapi.ActivityReleaseInstance, InstanceID: "<实例>&", OrderID: "CS1",
 	}})
 	require.NoError(t, err)

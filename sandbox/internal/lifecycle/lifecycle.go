@@ -20,6 +20,9 @@ const ExpireTimeFormat = "20060102150405"
 
 // Instance is one instance, from the payment of the order line that creates it.
 type Instance struct {
+	SellerID     string
+	ProductCode  string
+	BuyerID      string
 	OrderID      string
 	OrderLineID  string // its name inside the sandbox: the line that created it
 	InstanceID   string // the ISV's name for it, once known

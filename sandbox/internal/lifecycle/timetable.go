@@ -21,6 +21,10 @@ var (
 		Intervals: []time.Duration{1 * time.Minute, 2 * time.Minute, 3 * time.Minute, 4 * time.Minute, 5 * time.Minute},
 		For:       3 * time.Hour, Final: true,
 	}
+	// Licences have a timetable of their own.
+	everyTwoMinutes = Timetable{Intervals: []time.Duration{2 * time.Minute}, For: 2 * time.Hour}
+	// Somebody is waiting for the answer, and decides whether to try again.
+	once = Timetable{Intervals: []time.Duration{0}}
 )
 
 // TimetableOf gives the timetable of a call.
@@ -30,6 +34,10 @@ func TimetableOf(activity providerapi.Activity) Timetable {
 		return hourly
 	case providerapi.ActivityQueryInstance:
 		return polling
+	case providerapi.ActivityRefreshLicenseCode, providerapi.ActivityUpdateLicenseCodeStatus, providerapi.ActivityReleaseLicenseCode, providerapi.ActivityGetLicenseAsync:
+		return everyTwoMinutes
+	case providerapi.ActivityChangeInstanceCheck, "tenantSync", "applicationSync", "authSync", "singleOrgSync", "allOrgSync":
+		return once
 	}
 	return minutely
 }
@@ -37,6 +45,9 @@ func TimetableOf(activity providerapi.Activity) Timetable {
 // Next is when the attempt after the given number of attempts is due, or false if the time is over. start is when the call was
 // decided, or restarted; now is when the last attempt ended.
 func (t Timetable) Next(start, now time.Time, attempts int) (time.Time, bool) {
+	if t.For == 0 {
+		return time.Time{}, false
+	}
 	interval := t.Intervals[min(max(attempts, 1), len(t.Intervals))-1]
 	next := now.Add(interval)
 	// An attempt takes time, so the last one may come due a little after the end; it still belongs to the timetable.

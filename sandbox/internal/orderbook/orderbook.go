@@ -6,12 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/delivery"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
@@ -22,40 +22,14 @@ import (
 // ErrInvalid is wrapped by errors about what was asked for.
 var ErrInvalid = errors.New("invalid")
 
-// Book is the order book.
+// Book is the order book. It is the handler of the calls about instances, see package outbox.
 type Book struct {
 	store *store.Store
 	clock *clock.Clock
-
-	mu      sync.Mutex
-	changed chan struct{}
-	wake    func()
 }
 
-// New gives a book. wake is called after every change that may have made something due.
-func New(s *store.Store, c *clock.Clock, wake func()) *Book {
-	return &Book{store: s, clock: c, changed: make(chan struct{}), wake: wake}
-}
-
-// Changed gives a channel that is closed at the next change of anything.
-func (b *Book) Changed() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.changed
-}
-
-// update runs f in a transaction; afterwards whoever waits looks again.
-func (b *Book) update(ctx context.Context, f func(tx *store.Tx) error) error {
-	if err := b.store.Update(ctx, f); err != nil {
-		return err
-	}
-	b.mu.Lock()
-	close(b.changed)
-	b.changed = make(chan struct{})
-	b.mu.Unlock()
-	b.wake()
-	return nil
-}
+// New gives a book.
+func New(s *store.Store, c *clock.Clock) *Book { return &Book{store: s, clock: c} }
 
 // Purchase is what a buyer asks for.
 type Purchase struct {
@@ -85,8 +59,9 @@ func (b *Book) Buy(ctx context.Context, p Purchase) (store.Order, lifecycle.Inst
 	doc := order.Document(order.NewID(now), marketplaceapi.OrderNew, now, line)
 	o := newOrder(doc, doc.OrderLine[0].OrderLineID, now)
 	i, calls := lifecycle.New(lifecycleOrder(o), product.ChargingMode, order.ProductOf(doc), now, line.Expire)
-	err = b.update(ctx, func(tx *store.Tx) error {
-		return errors.Join(tx.AddOrder(o), tx.PutInstance(i), tx.AddCalls(i.OrderLineID, now, calls))
+	i.SellerID, i.ProductCode, i.BuyerID = catalogue.DemoSeller, "demo", catalogue.DemoBuyer.ID
+	err = b.store.Update(ctx, func(tx *store.Tx) error {
+		return errors.Join(tx.AddOrder(o), tx.PutInstance(i), tx.AddCalls(store.AboutInstance(i), now, calls))
 	})
 	return o, i, err
 }
@@ -108,7 +83,7 @@ func lifecycleOrder(o store.Order) lifecycle.Order {
 
 // move changes an instance and queues the calls that the change yields.
 func (b *Book) move(ctx context.Context, lineID string, f func(tx *store.Tx, i *lifecycle.Instance, now time.Time) ([]lifecycle.Call, error)) (i lifecycle.Instance, err error) {
-	err = b.update(ctx, func(tx *store.Tx) error {
+	err = b.store.Update(ctx, func(tx *store.Tx) error {
 		if i, err = tx.Instance(lineID); err != nil {
 			return err
 		}
@@ -117,7 +92,7 @@ func (b *Book) move(ctx context.Context, lineID string, f func(tx *store.Tx, i *
 		if err != nil {
 			return err
 		}
-		return errors.Join(tx.PutInstance(i), tx.AddCalls(lineID, now, calls))
+		return errors.Join(tx.PutInstance(i), tx.AddCalls(store.AboutInstance(i), now, calls))
 	})
 	return i, err
 }
@@ -215,101 +190,36 @@ func (b *Book) Tick(ctx context.Context, lineID string) error {
 	return err
 }
 
-// Restart sends a call again that is no longer retried, with a fresh timetable.
-func (b *Book) Restart(ctx context.Context, callID int64) (call store.Call, err error) {
-	err = b.update(ctx, func(tx *store.Tx) error {
-		if call, err = tx.Call(callID); err != nil {
-			return err
-		}
-		if call.Status != sandboxapi.CallWaiting {
-			return fmt.Errorf("%w: call %d is %s; only a call that is waiting can be restarted", ErrInvalid, callID, call.Status)
-		}
-		now := b.clock.Now()
-		call.Status, call.StartedAt, call.DueAt, call.Tries = sandboxapi.CallPending, now, now, 0
-		return tx.UpdateCall(call)
-	})
-	return call, err
-}
-
-// ErrNotDue says that a call is not, or no longer, to be attempted: it was, since the queue looked.
-var ErrNotDue = errors.New("the call is not due any more")
-
-// Start journals that an attempt begins, and gives it its number. It fails with ErrNotDue unless the call is still as the queue
-// saw it and the first of its instance: what the queue read may be older than the attempt before.
-func (b *Book) Start(ctx context.Context, call store.Call, p delivery.Prepared) (a store.Attempt, err error) {
-	err = b.store.Update(ctx, func(tx *store.Tx) error {
-		next, err := tx.NextCall(call.LineID)
-		if errors.Is(err, store.ErrNotFound) || err == nil && (next.ID != call.ID || next.Attempts != call.Attempts) {
-			return ErrNotDue
-		}
-		if err != nil {
-			return err
-		}
-		call.Attempts++
-		a = store.Attempt{
-			CallID: call.ID, LineID: call.LineID, Activity: call.Call.Activity, Number: call.Attempts,
-			StartedAt: b.clock.Now(), URL: p.Address, RequestBody: string(p.Body),
-		}
-		if a.ID, err = tx.StartAttempt(a); err != nil {
-			return err
-		}
-		return tx.UpdateCall(call)
-	})
-	return a, err
-}
-
-// Finish journals how an attempt ended and applies it: the instance moves on, or the call is retried, or given up.
-func (b *Book) Finish(ctx context.Context, call store.Call, a store.Attempt, r delivery.Result) error {
-	return b.update(ctx, func(tx *store.Tx) error {
-		now := b.clock.Now()
-		i, err := tx.Instance(call.LineID)
-		if err != nil {
-			return err
-		}
-		succeeded := r.Succeeded(call.Call.Activity)
-		if succeeded && call.Call.Activity == providerapi.ActivityNewInstance {
-			if succeeded, err = b.checkUnique(tx, i, &r); err != nil {
-				return err
-			}
-		}
-		a.URL, a.Status, a.ContentType, a.ResponseBody, a.Duration = r.URL, r.Status, r.ContentType, r.Answer, r.Duration
-		a.Outcome, a.Detail, a.Violations = r.Outcome, r.Detail, r.Violations
-		call.Attempts = a.Number
-		call.Tries++
-		call.ResultCode, call.LastError, call.DueAt = r.ResultCode, "", time.Time{}
-		var effect lifecycle.Effect
-		if succeeded {
-			call.Status = sandboxapi.CallSucceeded
-			effect = i.Succeeded(call.Call, r.Lifecycle)
-		} else {
-			call.LastError = r.Detail
-			timetable := lifecycle.TimetableOf(call.Call.Activity)
-			if next, again := timetable.Next(call.StartedAt, now, call.Tries); again {
-				call.DueAt = next
-			} else {
-				call.Status = sandboxapi.CallWaiting
-				if timetable.Final {
-					call.Status = sandboxapi.CallFailed
-				}
-				effect = i.GaveUp(call.Call)
-			}
-		}
-		return errors.Join(tx.FinishAttempt(a), tx.UpdateCall(call), b.apply(tx, &i, call.Call, effect, now), tx.PutInstance(i))
-	})
-}
-
-// checkUnique refuses an instance id that another order line got already: the marketplace tells instances apart by it.
-func (b *Book) checkUnique(tx *store.Tx, i lifecycle.Instance, r *delivery.Result) (bool, error) {
+// Accept refuses an instance id that another order line got already: the marketplace tells instances apart by it.
+func (b *Book) Accept(tx *store.Tx, call store.Call, r *delivery.Result) error {
+	if call.Call.Activity != providerapi.ActivityNewInstance {
+		return nil
+	}
 	other, err := tx.InstanceByID(r.Lifecycle.InstanceID)
-	if errors.Is(err, store.ErrNotFound) || err == nil && other.OrderLineID == i.OrderLineID {
-		return true, nil
+	if errors.Is(err, store.ErrNotFound) || err == nil && other.OrderLineID == call.LineID {
+		return nil
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	r.Outcome = sandboxapi.AttemptInvalidAnswer
 	r.Detail = "instanceId is that of order line " + other.OrderLineID + " already; every order line needs its own"
-	return false, nil
+	return nil
+}
+
+// Ended moves the instance on after a call about it.
+func (b *Book) Ended(tx *store.Tx, call store.Call, r delivery.Result, succeeded bool, now time.Time) error {
+	i, err := tx.Instance(call.LineID)
+	if err != nil {
+		return err
+	}
+	var effect lifecycle.Effect
+	if succeeded {
+		effect = i.Succeeded(call.Call, r.Lifecycle)
+	} else {
+		effect = i.GaveUp(call.Call)
+	}
+	return errors.Join(b.apply(tx, &i, call.Call, effect, now), tx.PutInstance(i))
 }
 
 func (b *Book) apply(tx *store.Tx, i *lifecycle.Instance, call lifecycle.Call, e lifecycle.Effect, now time.Time) error {
@@ -338,7 +248,7 @@ func (b *Book) apply(tx *store.Tx, i *lifecycle.Instance, call lifecycle.Call, e
 		}
 		calls = append(calls, i.ReleaseAfterFailure(lifecycleOrder(o)))
 	}
-	return tx.AddCalls(i.OrderLineID, now, calls)
+	return tx.AddCalls(store.AboutInstance(*i), now, calls)
 }
 
 // Register adds an order from outside, for a judge: order query answers it, and nothing is delivered for it.
@@ -352,7 +262,7 @@ func (b *Book) Register(ctx context.Context, doc marketplaceapi.OrderInfo) error
 		}
 	}
 	now := b.clock.Now()
-	return b.update(ctx, func(tx *store.Tx) error {
+	return b.store.Update(ctx, func(tx *store.Tx) error {
 		o := newOrder(doc, doc.OrderLine[0].OrderLineID, now)
 		o.Status = sandboxapi.OrderCompleted
 		return tx.AddOrder(o)
@@ -361,7 +271,7 @@ func (b *Book) Register(ctx context.Context, doc marketplaceapi.OrderInfo) error
 
 // RegisterInstance says that the ISV has opened an instance for a line of a registered order.
 func (b *Book) RegisterInstance(ctx context.Context, lineID, instanceID string) error {
-	return b.update(ctx, func(tx *store.Tx) error {
+	return b.store.Update(ctx, func(tx *store.Tx) error {
 		o, line, err := tx.OrderOfLine(lineID)
 		if err != nil {
 			return err
@@ -370,6 +280,7 @@ func (b *Book) RegisterInstance(ctx context.Context, lineID, instanceID string) 
 		i, _ := lifecycle.New(lifecycle.Order{OrderID: o.OrderID, OrderLineID: lineID}, line.ChargingMode, lifecycle.Product{
 			SKUCode: product.SKUCode, ProductID: product.ProductID, Quantity: product.LinearValue,
 		}, o.CreatedAt, time.Time{})
+		i.SellerID, i.ProductCode, i.BuyerID = catalogue.DemoSeller, "demo", catalogue.DemoBuyer.ID
 		i.InstanceID, i.Status = instanceID, sandboxapi.InstanceReady
 		return tx.PutInstance(i)
 	})

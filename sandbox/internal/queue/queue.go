@@ -24,7 +24,7 @@ const pause = time.Second
 // Work is what there is to do.
 type Work struct {
 	Deliver func(ctx context.Context, call store.Call) error // one attempt, with everything that follows from it
-	Tick    func(ctx context.Context, lineID string) error   // what time demands of an instance
+	Tick    func(ctx context.Context, subject string) error  // what time demands of a subject
 }
 
 // Queue is the local queue.
@@ -41,7 +41,7 @@ type Queue struct {
 
 	mu       sync.Mutex
 	idle     *sync.Cond
-	inFlight map[string]bool // by instance
+	inFlight map[string]bool // by subject
 	looks    uint64          // how often the queue has begun to look for work
 	clean    uint64          // the last look that found nothing due and nothing under way
 	stopped  bool
@@ -119,8 +119,8 @@ func (q *Queue) look(ctx context.Context) (next time.Time, err error) {
 			return next, err
 		}
 		started := 0
-		for _, lineID := range timers {
-			if q.start(ctx, lineID, func() error { return q.work.Tick(ctx, lineID) }) {
+		for _, subject := range timers {
+			if q.start(ctx, subject, func() error { return q.work.Tick(ctx, subject) }) {
 				started++
 			}
 		}
@@ -129,7 +129,7 @@ func (q *Queue) look(ctx context.Context) (next time.Time, err error) {
 			return next, err
 		}
 		for _, call := range calls {
-			if q.start(ctx, call.LineID, func() error { return q.work.Deliver(ctx, call) }) {
+			if q.start(ctx, call.Subject, func() error { return q.work.Deliver(ctx, call) }) {
 				started++
 			}
 		}
@@ -154,16 +154,16 @@ func (q *Queue) look(ctx context.Context) (next time.Time, err error) {
 }
 
 // start runs a piece of work on an instance in the background, unless the instance is busy or there is no free worker.
-func (q *Queue) start(ctx context.Context, lineID string, work func() error) bool {
+func (q *Queue) start(ctx context.Context, subject string, work func() error) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.inFlight[lineID] || len(q.inFlight) >= workers {
+	if q.inFlight[subject] || len(q.inFlight) >= workers {
 		return false
 	}
-	q.inFlight[lineID] = true
+	q.inFlight[subject] = true
 	q.done.Go(func() {
 		if err := work(); err != nil && ctx.Err() == nil {
-			q.log.Error("queue: work failed", "orderLineId", lineID, "error", err)
+			q.log.Error("queue: work failed", "subject", subject, "error", err)
 			// Whatever it is, it stays due. Not at once again, or a broken disk makes a busy loop.
 			select {
 			case <-ctx.Done():
@@ -171,7 +171,7 @@ func (q *Queue) start(ctx context.Context, lineID string, work func() error) boo
 			}
 		}
 		q.mu.Lock()
-		delete(q.inFlight, lineID)
+		delete(q.inFlight, subject)
 		q.mu.Unlock()
 		q.Wake()
 	})

@@ -12,11 +12,25 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 )
 
-// Call is a lifecycle call and how far its delivery has come.
+// About says what a call is about.
+type About struct {
+	Subject     string // calls of one subject are made one after the other: an order line for an instance, else kind/id
+	LineID      string // the instance it is about, named by its order line; empty for calls about anything else
+	SellerID    string
+	ProductCode string // says where it goes and which keys sign it
+}
+
+// AboutInstance is the About of an instance's calls.
+func AboutInstance(i lifecycle.Instance) About {
+	return About{Subject: i.OrderLineID, LineID: i.OrderLineID, SellerID: i.SellerID, ProductCode: i.ProductCode}
+}
+
+// Call is a call as decided, and how far its delivery has come.
 type Call struct {
-	ID         int64
-	LineID     string
+	ID int64
+	About
 	Call       lifecycle.Call
+	Debug      bool // a debug call, of which nothing follows
 	Status     sandboxapi.CallStatus
 	CreatedAt  time.Time
 	StartedAt  time.Time // when its timetable began
@@ -27,12 +41,12 @@ type Call struct {
 	LastError  string
 }
 
-const callColumns = "call_id, line_id, activity, order_id, body, status, created_at, started_at, due_at, tries, attempts, result_code, last_error"
+const callColumns = "call_id, subject, line_id, seller_id, product_code, activity, order_id, body, debug, status, created_at, started_at, due_at, tries, attempts, result_code, last_error"
 
 func scanCall(row interface{ Scan(...any) error }) (c Call, err error) {
 	var body []byte
 	var created, started, due sql.NullInt64
-	if err := row.Scan(&c.ID, &c.LineID, &c.Call.Activity, &c.Call.OrderID, &body, &c.Status, &created, &started, &due, &c.Tries, &c.Attempts,
+	if err := row.Scan(&c.ID, &c.Subject, &c.LineID, &c.SellerID, &c.ProductCode, &c.Call.Activity, &c.Call.OrderID, &body, &c.Debug, &c.Status, &created, &started, &due, &c.Tries, &c.Attempts,
 		&c.ResultCode, &c.LastError); err != nil {
 		return c, err
 	}
@@ -41,22 +55,33 @@ func scanCall(row interface{ Scan(...any) error }) (c Call, err error) {
 	return c, err
 }
 
+// decoders read the body of each call back into its type.
+var decoders = map[providerapi.Activity]func(data []byte) (any, error){
+	providerapi.ActivityNewInstance:             decode[providerapi.NewInstanceCall],
+	providerapi.ActivityQueryInstance:           decode[providerapi.QueryInstanceCall],
+	providerapi.ActivityRefreshInstance:         decode[providerapi.RefreshInstanceCall],
+	providerapi.ActivityUpdateInstanceStatus:    decode[providerapi.UpdateInstanceStatusCall],
+	providerapi.ActivityReleaseInstance:         decode[providerapi.ReleaseInstanceCall],
+	providerapi.ActivityUpgradeInstance:         decode[providerapi.UpgradeInstanceCall],
+	providerapi.ActivityChangeInstanceCheck:     decode[providerapi.ChangeInstanceCheckCall],
+	providerapi.ActivityOrderNotify:             decode[providerapi.OrderNotifyCall],
+	providerapi.ActivityRefreshLicenseCode:      decode[providerapi.RefreshLicenseCodeCall],
+	providerapi.ActivityUpdateLicenseCodeStatus: decode[providerapi.UpdateLicenseCodeStatusCall],
+	providerapi.ActivityReleaseLicenseCode:      decode[providerapi.ReleaseLicenseCodeCall],
+	providerapi.ActivityGetLicenseAsync:         decode[providerapi.GetLicenseAsyncCall],
+	"tenantSync":                                decode[providerapi.TenantSyncCall],
+	"applicationSync":                           decode[providerapi.ApplicationSyncCall],
+	"authSync":                                  decode[providerapi.AuthSyncCall],
+	"singleOrgSync":                             decode[providerapi.SingleOrgSyncCall],
+	"allOrgSync":                                decode[providerapi.AllOrgSyncCall],
+}
+
 func decodeBody(activity providerapi.Activity, data []byte) (any, error) {
-	switch activity {
-	case providerapi.ActivityNewInstance:
-		return decode[providerapi.NewInstanceCall](data)
-	case providerapi.ActivityQueryInstance:
-		return decode[providerapi.QueryInstanceCall](data)
-	case providerapi.ActivityRefreshInstance:
-		return decode[providerapi.RefreshInstanceCall](data)
-	case providerapi.ActivityUpdateInstanceStatus:
-		return decode[providerapi.UpdateInstanceStatusCall](data)
-	case providerapi.ActivityReleaseInstance:
-		return decode[providerapi.ReleaseInstanceCall](data)
-	case providerapi.ActivityUpgradeInstance:
-		return decode[providerapi.UpgradeInstanceCall](data)
+	d, ok := decoders[activity]
+	if !ok {
+		return nil, fmt.Errorf("call with unknown activity %q", activity)
 	}
-	return nil, fmt.Errorf("call with unknown activity %q", activity)
+	return d(data)
 }
 
 func decode[T any](data []byte) (any, error) {
@@ -65,20 +90,36 @@ func decode[T any](data []byte) (any, error) {
 	return v, err
 }
 
-// AddCalls appends calls to an instance's queue. They are due at once, one after the other.
-func (tx *Tx) AddCalls(lineID string, now time.Time, calls []lifecycle.Call) error {
+// AddCalls appends calls to the queue of their subject. They are due at once, one after the other.
+func (tx *Tx) AddCalls(about About, now time.Time, calls []lifecycle.Call) error {
 	for _, c := range calls {
-		body, err := json.Marshal(c.Body)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO calls (line_id, activity, order_id, body, status, created_at, started_at, due_at, tries, attempts, result_code, last_error)
-			VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, 0, 0, '', '')`,
-			lineID, c.Activity, c.OrderID, string(body), millis(now), millis(now), millis(now)); err != nil {
+		if _, err := tx.AddCall(Call{About: about, Call: c, Status: sandboxapi.CallPending, CreatedAt: now, StartedAt: now, DueAt: now}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// AddCall appends a call to the queue of its subject and gives its id.
+func (tx *Tx) AddCall(c Call) (int64, error) {
+	body, err := json.Marshal(c.Call.Body)
+	if err != nil {
+		return 0, err
+	}
+	r, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO calls (seq, subject, line_id, seller_id, product_code, activity, order_id, body, debug, status,
+		created_at, started_at, due_at, tries, attempts, result_code, last_error)
+		VALUES ((SELECT coalesce(max(call_id), 0) + 1 FROM calls), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', '')`,
+		c.Subject, c.LineID, c.SellerID, c.ProductCode, c.Call.Activity, c.Call.OrderID, string(body), c.Debug, c.Status,
+		millis(c.CreatedAt), millis(c.StartedAt), millis(c.DueAt))
+	if err != nil {
+		return 0, err
+	}
+	return r.LastInsertId()
+}
+
+// SwapCalls exchanges the places of two calls of one subject, so that the later is made first.
+func (tx *Tx) SwapCalls(a, b int64) error {
+	return tx.exec(`UPDATE calls SET seq = (SELECT sum(seq) FROM calls o WHERE o.call_id IN (?1, ?2)) - seq WHERE call_id IN (?1, ?2)`, a, b)
 }
 
 // UpdateCall writes what an attempt changes.
@@ -93,9 +134,9 @@ func (tx *Tx) Call(id int64) (Call, error) {
 	return one(scanCall(tx.tx.QueryRowContext(tx.ctx, "SELECT "+callColumns+" FROM calls WHERE call_id = ?", id)))
 }
 
-// NextCall finds the call of an instance that is to be attempted next, due or not.
-func (tx *Tx) NextCall(lineID string) (Call, error) {
-	return one(scanCall(tx.tx.QueryRowContext(tx.ctx, "SELECT "+callColumns+" FROM calls WHERE line_id = ? AND status = 'pending' ORDER BY call_id LIMIT 1", lineID)))
+// NextCall finds the call of a subject that is to be attempted next, due or not.
+func (tx *Tx) NextCall(subject string) (Call, error) {
+	return one(scanCall(tx.row("SELECT "+callColumns+" FROM calls WHERE subject = ? AND status = 'pending' ORDER BY seq LIMIT 1", subject)))
 }
 
 // Calls lists calls, newest first; of one instance if lineID is not empty.
@@ -109,60 +150,70 @@ func (s *Store) PendingCalls(ctx context.Context, lineID string) (n int, err err
 	return n, err
 }
 
-// first: only the oldest pending call of an instance may go, which keeps the order of calls.
-const first = "status = 'pending' AND NOT EXISTS (SELECT 1 FROM calls p WHERE p.line_id = c.line_id AND p.status = 'pending' AND p.call_id < c.call_id)"
+// first: only the first pending call of a subject may go, which keeps the order of calls.
+const first = "status = 'pending' AND NOT EXISTS (SELECT 1 FROM calls p WHERE p.subject = c.subject AND p.status = 'pending' AND p.seq < c.seq)"
 
 // DueCalls lists the calls that may be attempted at now, the longest due first.
 func (s *Store) DueCalls(ctx context.Context, now time.Time, limit int) ([]Call, error) {
-	return collect(ctx, s.read, scanCall, "SELECT "+callColumns+" FROM calls c WHERE due_at <= ? AND "+first+" ORDER BY due_at, call_id LIMIT ?", now.UnixMilli(), limit)
+	return collect(ctx, s.read, scanCall, "SELECT "+callColumns+" FROM calls c WHERE due_at <= ? AND "+first+" ORDER BY due_at, seq LIMIT ?", now.UnixMilli(), limit)
 }
 
 // NextDue is when the next call or timer comes due; zero if nothing waits.
 func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
 	var next sql.NullInt64
-	err := s.read.QueryRowContext(ctx, `SELECT min(t) FROM (SELECT min(due_at) AS t FROM calls c WHERE `+first+`
-		UNION ALL SELECT min(timer_at) FROM instances WHERE timer_at IS NOT NULL)`).Scan(&next)
+	err := s.read.QueryRowContext(ctx, `SELECT min(t) FROM (SELECT * FROM (SELECT due_at AS t FROM calls c WHERE due_at IS NOT NULL AND `+first+` ORDER BY due_at LIMIT 1)
+		UNION ALL SELECT min(timer_at) FROM instances WHERE timer_at IS NOT NULL
+		UNION ALL SELECT min(due_at) FROM timers)`).Scan(&next)
 	return fromMillis(next), err
 }
 
 // Attempt is one HTTP exchange with the ISV.
 type Attempt struct {
-	ID           int64
-	CallID       int64
-	LineID       string
-	Activity     providerapi.Activity
-	Number       int
-	StartedAt    time.Time
-	URL          string
-	RequestBody  string
-	Status       int
-	ContentType  string
-	ResponseBody string
-	Duration     time.Duration
-	Outcome      sandboxapi.AttemptOutcome
-	Detail       string
-	Violations   []string
+	ID     int64
+	CallID int64
+	About
+	Activity       providerapi.Activity
+	Number         int
+	StartedAt      time.Time
+	Fault          string // the fault that disturbed it, or because of which it was made; empty: none
+	Method         string
+	URL            string
+	RequestHeaders map[string]string // those that carry a signature
+	RequestBody    string
+	Status         int
+	ContentType    string
+	ResponseBody   string
+	Duration       time.Duration
+	Outcome        sandboxapi.AttemptOutcome
+	ResultCode     string
+	Detail         string
+	Violations     []string
 }
 
-const attemptColumns = "attempt_id, call_id, line_id, activity, number, started_at, url, request_body, status, content_type, response_body, duration_us, outcome, detail, violations"
+const attemptColumns = "attempt_id, call_id, subject, line_id, seller_id, product_code, activity, number, started_at, fault, method, url, request_headers, request_body, " +
+	"status, content_type, response_body, duration_us, outcome, result_code, detail, violations"
 
 func scanAttempt(row interface{ Scan(...any) error }) (a Attempt, err error) {
 	var started sql.NullInt64
 	var micros int64
-	var violations []byte
-	if err := row.Scan(&a.ID, &a.CallID, &a.LineID, &a.Activity, &a.Number, &started, &a.URL, &a.RequestBody, &a.Status, &a.ContentType,
-		&a.ResponseBody, &micros, &a.Outcome, &a.Detail, &violations); err != nil {
+	var headers, violations []byte
+	if err := row.Scan(&a.ID, &a.CallID, &a.Subject, &a.LineID, &a.SellerID, &a.ProductCode, &a.Activity, &a.Number, &started, &a.Fault, &a.Method, &a.URL,
+		&headers, &a.RequestBody, &a.Status, &a.ContentType, &a.ResponseBody, &micros, &a.Outcome, &a.ResultCode, &a.Detail, &violations); err != nil {
 		return a, err
 	}
 	a.StartedAt, a.Duration = fromMillis(started), time.Duration(micros)*time.Microsecond
+	if err := json.Unmarshal(headers, &a.RequestHeaders); err != nil {
+		return a, err
+	}
 	return a, json.Unmarshal(violations, &a.Violations)
 }
 
 // StartAttempt writes an attempt before it is made, so that one that never ends is seen too, and gives it its id.
 func (tx *Tx) StartAttempt(a Attempt) (int64, error) {
-	r, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO attempts (call_id, line_id, activity, number, started_at, url, request_body, status, content_type, response_body, duration_us, outcome, detail, violations)
-		VALUES (?, ?, ?, ?, ?, ?, ?, 0, '', '', 0, 'started', '', '[]')`,
-		a.CallID, a.LineID, a.Activity, a.Number, millis(a.StartedAt), a.URL, a.RequestBody)
+	r, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO attempts (call_id, subject, line_id, seller_id, product_code, activity, number, started_at, fault, method, url,
+		request_headers, request_body, status, content_type, response_body, duration_us, outcome, result_code, detail, violations)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}', ?, 0, '', '', 0, 'started', '', '', '[]')`,
+		a.CallID, a.Subject, a.LineID, a.SellerID, a.ProductCode, a.Activity, a.Number, millis(a.StartedAt), a.Fault, a.Method, a.URL, a.RequestBody)
 	if err != nil {
 		return 0, err
 	}
@@ -171,16 +222,21 @@ func (tx *Tx) StartAttempt(a Attempt) (int64, error) {
 
 // FinishAttempt writes how an attempt ended.
 func (tx *Tx) FinishAttempt(a Attempt) error {
-	if a.Violations == nil {
-		a.Violations = []string{}
+	headers, violations := []byte("{}"), []byte("[]")
+	var err error
+	if len(a.RequestHeaders) > 0 {
+		if headers, err = json.Marshal(a.RequestHeaders); err != nil {
+			return err
+		}
 	}
-	violations, err := json.Marshal(a.Violations)
-	if err != nil {
-		return err
+	if len(a.Violations) > 0 {
+		if violations, err = json.Marshal(a.Violations); err != nil {
+			return err
+		}
 	}
-	_, err = tx.tx.ExecContext(tx.ctx, "UPDATE attempts SET url = ?, status = ?, content_type = ?, response_body = ?, duration_us = ?, outcome = ?, detail = ?, violations = ? WHERE attempt_id = ?",
-		a.URL, a.Status, a.ContentType, a.ResponseBody, a.Duration.Microseconds(), a.Outcome, a.Detail, string(violations), a.ID)
-	return err
+	return tx.exec(`UPDATE attempts SET url = ?, request_headers = ?, request_body = ?, status = ?, content_type = ?, response_body = ?, duration_us = ?, outcome = ?,
+		result_code = ?, detail = ?, violations = ? WHERE attempt_id = ?`,
+		a.URL, string(headers), a.RequestBody, a.Status, a.ContentType, a.ResponseBody, a.Duration.Microseconds(), a.Outcome, a.ResultCode, a.Detail, string(violations), a.ID)
 }
 
 // InterruptAttempts marks what was under way when the process died. The calls themselves are still pending and due.

@@ -70,9 +70,8 @@ func (tx *Tx) AddOrder(o Order) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.tx.ExecContext(tx.ctx, "INSERT INTO orders ("+orderColumns+") VALUES (?, ?, ?, ?, ?, ?)",
+	return tx.exec("INSERT INTO orders ("+orderColumns+") VALUES (?, ?, ?, ?, ?, ?)",
 		o.OrderID, o.LineID, o.Type, o.Status, millis(o.CreatedAt), string(document))
-	return err
 }
 
 // SetOrderStatus changes an order's status.
@@ -81,12 +80,12 @@ func (tx *Tx) SetOrderStatus(id string, status sandboxapi.OrderStatus) error {
 	return err
 }
 
-const instanceColumns = "line_id, order_id, instance_id, charging_mode, sku_code, product_id, quantity, status, intent, violation, created_at, expire_at, release_at, front_end_url"
+const instanceColumns = "seller_id, product_code, buyer_id, line_id, order_id, instance_id, charging_mode, sku_code, product_id, quantity, status, intent, violation, created_at, expire_at, release_at, front_end_url"
 
 func scanInstance(row interface{ Scan(...any) error }) (i lifecycle.Instance, err error) {
 	var instanceID sql.NullString
 	var created, expire, release sql.NullInt64
-	err = row.Scan(&i.OrderLineID, &i.OrderID, &instanceID, &i.ChargingMode, &i.Product.SKUCode, &i.Product.ProductID, &i.Product.Quantity,
+	err = row.Scan(&i.SellerID, &i.ProductCode, &i.BuyerID, &i.OrderLineID, &i.OrderID, &instanceID, &i.ChargingMode, &i.Product.SKUCode, &i.Product.ProductID, &i.Product.Quantity,
 		&i.Status, &i.Intent, &i.Violation, &created, &expire, &release, &i.FrontEndURL)
 	i.InstanceID = instanceID.String
 	i.CreateTime, i.ExpireTime, i.ReleaseTime = fromMillis(created), fromMillis(expire), fromMillis(release)
@@ -115,19 +114,28 @@ func (tx *Tx) InstanceByID(instanceID string) (lifecycle.Instance, error) {
 
 // PutInstance writes an instance, new or not.
 func (tx *Tx) PutInstance(i lifecycle.Instance) error {
-	_, err := tx.tx.ExecContext(tx.ctx, "INSERT INTO instances ("+instanceColumns+", timer_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"+`
+	_, err := tx.tx.ExecContext(tx.ctx, "INSERT INTO instances ("+instanceColumns+", timer_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"+`
 		ON CONFLICT (line_id) DO UPDATE SET instance_id = excluded.instance_id, sku_code = excluded.sku_code, product_id = excluded.product_id,
 		quantity = excluded.quantity, status = excluded.status, intent = excluded.intent, violation = excluded.violation,
 		expire_at = excluded.expire_at, release_at = excluded.release_at, front_end_url = excluded.front_end_url, timer_at = excluded.timer_at`,
-		i.OrderLineID, i.OrderID, sql.NullString{String: i.InstanceID, Valid: i.InstanceID != ""}, i.ChargingMode, i.Product.SKUCode,
+		i.SellerID, i.ProductCode, i.BuyerID, i.OrderLineID, i.OrderID, sql.NullString{String: i.InstanceID, Valid: i.InstanceID != ""}, i.ChargingMode, i.Product.SKUCode,
 		i.Product.ProductID, i.Product.Quantity, i.Status, i.Intent, i.Violation, millis(i.CreateTime), millis(i.ExpireTime),
 		millis(i.ReleaseTime), i.FrontEndURL, millis(i.Timer()))
 	return err
 }
 
-// DueTimers lists instances for which time demands something at now.
+// DueTimers lists the subjects of which time demands something at now: instances by their order line, and whatever has a timer.
 func (s *Store) DueTimers(ctx context.Context, now time.Time, limit int) ([]string, error) {
-	return collect(ctx, s.read, scanText, "SELECT line_id FROM instances WHERE timer_at <= ? ORDER BY timer_at LIMIT ?", now.UnixMilli(), limit)
+	return collect(ctx, s.read, scanText, `SELECT subject FROM (SELECT * FROM (SELECT line_id AS subject, timer_at AS t FROM instances WHERE timer_at <= ?1 ORDER BY timer_at LIMIT ?2)
+		UNION ALL SELECT * FROM (SELECT subject, due_at FROM timers WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2)) ORDER BY t LIMIT ?2`, now.UnixMilli(), limit)
+}
+
+// SetTimer says when time demands something of a subject that is no instance; zero is never.
+func (tx *Tx) SetTimer(subject string, due time.Time) error {
+	if due.IsZero() {
+		return tx.exec("DELETE FROM timers WHERE subject = ?", subject)
+	}
+	return tx.exec("INSERT INTO timers (subject, due_at) VALUES (?, ?) ON CONFLICT (subject) DO UPDATE SET due_at = excluded.due_at", subject, millis(due))
 }
 
 func scanText(row interface{ Scan(...any) error }) (v string, err error) {

@@ -1,5 +1,6 @@
-// Package store keeps the sandbox's state in SQLite: orders, instances, calls, the attempt journal, usage records. State and
-// the calls it yields are written in one transaction, so that a process killed at any moment goes on where it was.
+// Package store keeps the sandbox's state in SQLite: sellers and products, orders, instances, calls, the attempt journal, usage
+// records. State and the calls it yields are written in one transaction, so that a process killed at any moment goes on where
+// it was.
 //
 // A file is written ahead-logged and synced as SQLite's NORMAL does: nothing committed is lost when the process dies; the
 // last moments may be when the machine loses power.
@@ -8,22 +9,25 @@ package store
 import (
 	"context"
 	"database/sql"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-//go:embed schema.sql
-var schema string
-
-// schemaVersion is written to the file. There is one so far.
-const schemaVersion = 1
+// migrations are numbered files; the number of the last one applied is the schema version of a database.
+//
+//go:embed migrations/*.sql
+var migrations embed.FS
 
 // ErrNotFound is returned where a row that was asked for by its key does not exist.
 var ErrNotFound = errors.New("store: not found")
@@ -34,13 +38,36 @@ var ErrInUse = errors.New("another process is using it")
 // Store is the database. Its methods may be called concurrently.
 type Store struct {
 	lock  *flock.Flock // nil for a database in memory
-	write *sql.DB      // one connection: SQLite has one writer at a time
-	read  *sql.DB      // the same handle for a database in memory, which has one connection only
+	write *handle      // one connection: SQLite has one writer at a time
+	read  *handle      // the same handle for a database in memory, which has one connection only
+
+	mu      sync.Mutex
+	waiting []*job // updates that wait for the next transaction
+	writing bool   // an update is being run, by whoever came first
+	changed chan struct{}
+	wake    func()
+}
+
+// OnChange has a function called after every update; there is one. It must not block.
+func (s *Store) OnChange(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake = f
+}
+
+// Changed gives a channel that is closed after the next update.
+func (s *Store) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return s.changed
 }
 
 // Open opens or creates the database in a file, or in memory for ":memory:".
 func Open(ctx context.Context, name string) (*Store, error) {
-	dsn := ":memory:"
+	dsn := ":memory:?_pragma=foreign_keys(1)"
 	if name != ":memory:" {
 		u := url.URL{Scheme: "file", Opaque: strings.NewReplacer("?", "%3f", "#", "%23").Replace(name)}
 		dsn = u.String() + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=foreign_keys(1)&_txlock=immediate"
@@ -62,11 +89,18 @@ func (s *Store) open(ctx context.Context, name, dsn string) (err error) {
 		if !free {
 			return ErrInUse
 		}
+		// The file holds keys, so it is its owner's alone from the start.
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names it
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
 	}
-	if s.write, err = sql.Open("sqlite", dsn); err != nil {
+	if s.write, err = open(dsn, 1); err != nil {
 		return err
 	}
-	s.write.SetMaxOpenConns(1)
 	s.read = s.write
 	if err := s.migrate(ctx); err != nil {
 		return err
@@ -74,22 +108,20 @@ func (s *Store) open(ctx context.Context, name, dsn string) (err error) {
 	if name == ":memory:" {
 		return nil
 	}
-	if s.read, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)"); err != nil {
+	if s.read, err = open(dsn+"&_pragma=query_only(1)", 4); err != nil {
 		s.read = s.write
 		return err
 	}
-	s.read.SetMaxOpenConns(4)
-	s.read.SetMaxIdleConns(4)
 	return nil
 }
 
 // Close closes the database.
 func (s *Store) Close() (err error) {
 	if s.read != nil && s.read != s.write {
-		err = s.read.Close()
+		err = s.read.db.Close()
 	}
 	if s.write != nil {
-		err = errors.Join(err, s.write.Close())
+		err = errors.Join(err, s.write.db.Close())
 	}
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
@@ -97,43 +129,305 @@ func (s *Store) Close() (err error) {
 	return err
 }
 
+// migrate brings the database to the newest schema, one migration after the other, each in a transaction of its own.
 func (s *Store) migrate(ctx context.Context) error {
-	var version int
-	if err := s.write.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
 		return err
 	}
-	switch {
-	case version == schemaVersion:
-		return nil
-	case version > schemaVersion:
-		return fmt.Errorf("it was written by a newer version (schema %d, this program knows %d)", version, schemaVersion)
+	var version int
+	if err := s.write.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return err
 	}
-	return s.Update(ctx, func(tx *Tx) error {
-		if _, err := tx.tx.ExecContext(ctx, schema); err != nil {
+	if version > len(files) {
+		return fmt.Errorf("it was written by a newer version (schema %d, this program knows %d)", version, len(files))
+	}
+	for ; version < len(files); version++ {
+		text, err := migrations.ReadFile(files[version])
+		if err != nil {
 			return err
 		}
-		_, err := tx.tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
-		return err
-	})
+		tx, err := s.write.db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, string(text)+fmt.Sprintf(";\nPRAGMA user_version = %d;", version+1))
+		if err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", files[version], err), tx.Rollback())
+		}
+		if err := tx.Commit(); err != nil {
+			return fmt.Errorf("%s: %w", files[version], err)
+		}
+	}
+	return nil
+}
+
+// SchemaVersion is the version of the newest schema, which is that of every open database.
+func SchemaVersion() int {
+	files, _ := fs.Glob(migrations, "migrations/*.sql")
+	return len(files)
+}
+
+// handle is a pool of connections that prepares every statement once.
+type handle struct {
+	db *sql.DB
+
+	mu       sync.RWMutex
+	prepared map[string]*sql.Stmt
+}
+
+func open(dsn string, connections int) (*handle, error) {
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return &handle{db: db, prepared: map[string]*sql.Stmt{}}, nil
+}
+
+// prepare gives the statement of a query. Queries are constants of this package, so there are not many.
+func (h *handle) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	h.mu.RLock()
+	stmt := h.prepared[query]
+	h.mu.RUnlock()
+	if stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := h.db.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if earlier := h.prepared[query]; earlier != nil {
+		return earlier, stmt.Close()
+	}
+	h.prepared[query] = stmt
+	return stmt, nil
+}
+
+// QueryContext runs a query that gives rows.
+func (h *handle) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	stmt, err := h.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(ctx, args...)
+}
+
+// QueryRowContext runs a query that gives one row.
+func (h *handle) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	stmt, err := h.prepare(ctx, query)
+	if err != nil {
+		return h.db.QueryRowContext(ctx, query, args...) // a Row cannot be made of an error; this gives the same one
+	}
+	return stmt.QueryRowContext(ctx, args...)
 }
 
 // Tx is a transaction that may write.
 type Tx struct {
 	ctx context.Context //nolint:containedctx // a Tx lives only inside Update
-	tx  *sql.Tx
+	tx  *prepared
 }
 
-// Update runs f in a transaction and commits it, or rolls it back if f fails.
-func (s *Store) Update(ctx context.Context, f func(tx *Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+// prepared is a transaction that uses its handle's prepared statements. On the one connection of the writer they need no
+// preparing; more are not prepared inside a transaction, which holds that connection.
+type prepared struct {
+	*sql.Tx
+	handle *handle
+	own    map[string]*sql.Stmt // prepared in this transaction, closed with it
+}
+
+func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	p.handle.mu.RLock()
+	stmt := p.handle.prepared[query]
+	p.handle.mu.RUnlock()
+	if stmt == nil {
+		if p.own[query] == nil {
+			own, err := p.Tx.PrepareContext(ctx, query)
+			if err != nil {
+				return nil, err
+			}
+			p.own[query] = own
+		}
+		return p.own[query], nil
+	}
+	return p.Tx.StmtContext(ctx, stmt), nil
+}
+
+// ExecContext runs a statement that gives no rows.
+func (p *prepared) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	stmt, err := p.stmt(ctx, query)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := f(&Tx{ctx, tx}); err != nil {
-		_ = tx.Rollback()
-		return err
+	return stmt.ExecContext(ctx, args...)
+}
+
+// QueryContext runs a query that gives rows.
+func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	stmt, err := p.stmt(ctx, query)
+	if err != nil {
+		return nil, err
 	}
-	return tx.Commit()
+	return stmt.QueryContext(ctx, args...)
+}
+
+// QueryRowContext runs a query that gives one row.
+func (p *prepared) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	stmt, err := p.stmt(ctx, query)
+	if err != nil {
+		return p.Tx.QueryRowContext(ctx, query, args...)
+	}
+	return stmt.QueryRowContext(ctx, args...)
+}
+
+// exec runs a statement that gives no rows.
+func (tx *Tx) exec(query string, args ...any) error {
+	_, err := tx.tx.ExecContext(tx.ctx, query, args...)
+	return err
+}
+
+// row runs a query that gives one row.
+func (tx *Tx) row(query string, args ...any) *sql.Row {
+	return tx.tx.QueryRowContext(tx.ctx, query, args...)
+}
+
+// job is an update that waits for its transaction.
+type job struct {
+	ctx      context.Context //nolint:containedctx // handed to whoever runs the update
+	f        func(tx *Tx) error
+	quiet    bool
+	err      error
+	panicked any
+	done     chan struct{} // closed when err is final
+	lead     chan struct{} // closed when this one is to run the next transaction
+}
+
+// maxBatch is how many updates share a transaction at most; more would make the first of them wait for long.
+const maxBatch = 64
+
+// Update runs f in a transaction and commits it, or rolls back what f did if it fails. Updates that come while another is being
+// committed share the next transaction: one commit for all of them, each of them whole or not at all. f must not call Update.
+func (s *Store) Update(ctx context.Context, f func(tx *Tx) error) error {
+	return s.update(ctx, f, false)
+}
+
+// UpdateQuietly is Update for changes that nobody waits for.
+func (s *Store) UpdateQuietly(ctx context.Context, f func(tx *Tx) error) error {
+	return s.update(ctx, f, true)
+}
+
+func (s *Store) update(ctx context.Context, f func(tx *Tx) error, quiet bool) error {
+	j := &job{ctx: ctx, f: f, quiet: quiet, done: make(chan struct{}), lead: make(chan struct{})}
+	s.mu.Lock()
+	s.waiting = append(s.waiting, j)
+	if s.writing {
+		s.mu.Unlock()
+		select {
+		case <-j.done:
+			return j.result()
+		case <-j.lead:
+		}
+		s.mu.Lock()
+	}
+	s.writing = true
+	batch := s.waiting[:min(len(s.waiting), maxBatch)]
+	s.waiting = s.waiting[len(batch):]
+	s.mu.Unlock()
+
+	s.commit(batch)
+
+	s.mu.Lock()
+	s.writing = len(s.waiting) > 0
+	if s.writing {
+		close(s.waiting[0].lead)
+	}
+	loud := slices.ContainsFunc(batch, func(j *job) bool { return !j.quiet })
+	if loud && s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+	wake := s.wake
+	s.mu.Unlock()
+	for _, j := range batch {
+		close(j.done)
+	}
+	if loud && wake != nil {
+		wake()
+	}
+	return j.result()
+}
+
+func (j *job) result() error {
+	if j.panicked != nil {
+		panic(j.panicked)
+	}
+	return j.err
+}
+
+// commit runs updates in one transaction.
+func (s *Store) commit(batch []*job) {
+	failAll := func(err error) {
+		for _, j := range batch {
+			if j.err == nil && j.panicked == nil {
+				j.err = err
+			}
+		}
+	}
+	ctx := context.Background()
+	sqlTx, err := s.write.db.BeginTx(ctx, nil)
+	if err != nil {
+		failAll(err)
+		return
+	}
+	tx := &prepared{Tx: sqlTx, handle: s.write, own: map[string]*sql.Stmt{}}
+	for _, j := range batch {
+		j.run(tx, len(batch) == 1)
+	}
+	if len(batch) == 1 && (batch[0].err != nil || batch[0].panicked != nil) {
+		_ = sqlTx.Rollback()
+		return
+	}
+	if err := sqlTx.Commit(); err != nil {
+		_ = sqlTx.Rollback()
+		failAll(err)
+		return
+	}
+	// What was prepared inside is prepared for good now that the connection is free.
+	for query := range tx.own {
+		_, _ = s.write.prepare(ctx, query)
+	}
+}
+
+// run runs one update, so that nothing of it stays if it fails. One that is alone has the transaction for that.
+func (j *job) run(tx *prepared, alone bool) {
+	if j.err = j.ctx.Err(); j.err != nil {
+		return
+	}
+	// A statement that is broken off in the middle would take the others' transaction with it.
+	ctx := context.WithoutCancel(j.ctx)
+	if !alone {
+		if _, j.err = tx.ExecContext(ctx, "SAVEPOINT one"); j.err != nil {
+			return
+		}
+	}
+	func() {
+		defer func() { j.panicked = recover() }()
+		j.err = j.f(&Tx{ctx, tx})
+	}()
+	if alone {
+		return
+	}
+	if j.err != nil || j.panicked != nil {
+		if _, err := tx.ExecContext(ctx, "ROLLBACK TO one"); err != nil {
+			j.err = errors.Join(j.err, err)
+		}
+	}
+	if _, err := tx.ExecContext(ctx, "RELEASE one"); err != nil {
+		j.err = errors.Join(j.err, err)
+	}
 }
 
 // querier is what both a handle and a transaction can do.
@@ -186,8 +480,24 @@ func (s *Store) Setting(ctx context.Context, name string) (string, error) {
 
 // PutSetting writes a setting.
 func (s *Store) PutSetting(ctx context.Context, name, value string) error {
-	_, err := s.write.ExecContext(ctx, "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value)
-	return err
+	return s.Update(ctx, func(tx *Tx) error { return tx.PutSetting(name, value) })
+}
+
+// PutSetting writes a setting.
+func (tx *Tx) PutSetting(name, value string) error {
+	return tx.exec("INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value)
+}
+
+// DeleteSetting removes a setting, if there is one.
+func (tx *Tx) DeleteSetting(name string) error {
+	return tx.exec("DELETE FROM setting WHERE name = ?", name)
+}
+
+// Setting reads a setting; ErrNotFound if it was never written.
+func (tx *Tx) Setting(name string) (string, error) {
+	var v string
+	err := tx.row("SELECT value FROM setting WHERE name = ?", name).Scan(&v)
+	return one(v, err)
 }
 
 // Counts are totals for the status page.

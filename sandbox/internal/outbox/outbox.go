@@ -1,0 +1,212 @@
+// Package outbox carries calls out. A call is written to the store in the transaction that decided it; from there it is attempted
+// when it is due, journaled, judged, retried as its timetable says, or given up, and whatever follows from its end is written
+// in the transaction that ends it. What follows is not known here: each kind of subject has a [Handler] for that.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/clock"
+	"github.com/isvkit/isvkit/sandbox/internal/delivery"
+	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
+	"github.com/isvkit/isvkit/sandbox/internal/store"
+)
+
+// Handler knows what follows from the calls about one kind of subject.
+type Handler interface {
+	// Accept looks at an answer that is a success by itself. It makes it a failure by changing the result.
+	Accept(tx *store.Tx, call store.Call, r *delivery.Result) error
+	// Ended applies the end of a call: it succeeded, or it will not be attempted again unless somebody restarts it.
+	Ended(tx *store.Tx, call store.Call, r delivery.Result, succeeded bool, now time.Time) error
+}
+
+// Outbox carries calls out.
+type Outbox struct {
+	store    *store.Store
+	clock    *clock.Clock
+	sender   *delivery.Sender
+	log      *slog.Logger
+	handlers map[string]Handler
+}
+
+// New gives an outbox. Handlers are added with [Outbox.Handle] before the first call is delivered.
+func New(s *store.Store, c *clock.Clock, sender *delivery.Sender, log *slog.Logger) *Outbox {
+	return &Outbox{store: s, clock: c, sender: sender, log: log, handlers: map[string]Handler{}}
+}
+
+// Handle names the handler of a kind of subject: what stands before the first slash of a subject, or nothing for an instance, whose
+// subject is its order line. Calls of a kind without a handler are delivered, and nothing follows from them.
+func (o *Outbox) Handle(kind string, h Handler) { o.handlers[kind] = h }
+
+// KindOf is the kind of a subject.
+func KindOf(subject string) string {
+	kind, _, found := strings.Cut(subject, "/")
+	if !found {
+		return ""
+	}
+	return kind
+}
+
+// ErrNotDue says that a call is not, or no longer, to be attempted: it was, since the queue looked.
+var ErrNotDue = errors.New("the call is not due any more")
+
+// ErrInvalid is wrapped by errors about what was asked for.
+var ErrInvalid = errors.New("invalid")
+
+// Deliver makes one attempt at a call that is due, journals it, and applies what came of it.
+func (o *Outbox) Deliver(ctx context.Context, call store.Call) error {
+	var prepared delivery.Prepared
+	var attempt store.Attempt
+	err := o.store.UpdateQuietly(ctx, func(tx *store.Tx) (err error) {
+		// What the queue read may be older than the attempt before.
+		next, err := tx.NextCall(call.Subject)
+		if errors.Is(err, store.ErrNotFound) || err == nil && (next.ID != call.ID || next.Attempts != call.Attempts) {
+			return ErrNotDue
+		}
+		if err != nil {
+			return err
+		}
+		prepared, attempt, err = o.start(tx, &call)
+		return err
+	})
+	if errors.Is(err, ErrNotDue) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	result, err := o.sender.Send(ctx, prepared)
+	if err != nil {
+		return err
+	}
+	// An answer that came is kept even if we are told to stop in this moment.
+	return o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error { return o.finish(tx, call, attempt, result) })
+}
+
+// start prepares an attempt and writes that it begins, and gives it its number.
+func (o *Outbox) start(tx *store.Tx, call *store.Call) (delivery.Prepared, store.Attempt, error) {
+	product, seller, err := tx.Target(call.ProductCode)
+	if err != nil {
+		return delivery.Prepared{}, store.Attempt{}, fmt.Errorf("product %s: %w", call.ProductCode, err)
+	}
+	target := delivery.Target{Address: seller.Address, Access: product.Access, Keys: seller.Keys}
+	if product.Address != "" {
+		target.Address = product.Address
+	}
+	prepared, err := delivery.Prepare(target, call.Call)
+	if err != nil {
+		return prepared, store.Attempt{}, err
+	}
+	call.Attempts++
+	a := store.Attempt{
+		CallID: call.ID, About: call.About, Activity: call.Call.Activity, Number: call.Attempts,
+		StartedAt: o.clock.Now(), Method: "POST", URL: prepared.Address, RequestBody: string(prepared.Body),
+	}
+	if a.ID, err = tx.StartAttempt(a); err != nil {
+		return prepared, a, err
+	}
+	return prepared, a, tx.UpdateCall(*call)
+}
+
+// finish journals how an attempt ended and applies it: the call is done, or attempted again, or given up.
+func (o *Outbox) finish(tx *store.Tx, call store.Call, a store.Attempt, r delivery.Result) error {
+	now := o.clock.Now()
+	handler := o.handlers[KindOf(call.Subject)]
+	succeeded := r.Succeeded(call.Call.Activity)
+	if succeeded && handler != nil {
+		if err := handler.Accept(tx, call, &r); err != nil {
+			return err
+		}
+		succeeded = r.Succeeded(call.Call.Activity)
+	}
+	call.Tries++
+	call.ResultCode, call.LastError, call.DueAt = r.ResultCode, "", time.Time{}
+	ended := true
+	if succeeded {
+		call.Status = sandboxapi.CallSucceeded
+	} else {
+		call.LastError = r.Detail
+		timetable := lifecycle.TimetableOf(call.Call.Activity)
+		if next, again := timetable.Next(call.StartedAt, now, call.Tries); again {
+			call.DueAt, ended = next, false
+		} else {
+			call.Status = sandboxapi.CallWaiting
+			if timetable.Final {
+				call.Status = sandboxapi.CallFailed
+			}
+		}
+	}
+	if err := errors.Join(tx.FinishAttempt(o.journaled(a, call, r)), tx.UpdateCall(call)); err != nil || !ended || handler == nil {
+		return err
+	}
+	return handler.Ended(tx, call, r, succeeded, now)
+}
+
+// journaled completes an attempt, and tells the log of it.
+func (o *Outbox) journaled(a store.Attempt, call store.Call, r delivery.Result) store.Attempt {
+	a.URL, a.Status, a.ContentType, a.ResponseBody, a.Duration = r.URL, r.Status, r.ContentType, r.Answer, r.Duration
+	a.Outcome, a.ResultCode, a.Detail, a.Violations = r.Outcome, r.ResultCode, r.Detail, r.Violations
+	level := slog.LevelInfo
+	if !r.Succeeded(call.Call.Activity) {
+		level = slog.LevelWarn
+	}
+	if ctx := context.Background(); o.log.Enabled(ctx, level) {
+		o.log.Log(ctx, level, "attempt", "activity", call.Call.Activity, "subject", call.Subject, "callId", call.ID, "number", a.Number,
+			"outcome", r.Outcome, "resultCode", r.ResultCode, "detail", r.Detail, "ms", r.Duration.Milliseconds())
+	}
+	return a
+}
+
+// Ask makes a call at once, whatever else waits for its subject, and gives its result. Nobody retries it: whoever asked waits for
+// the answer and decides. It is journaled like any other, and nothing follows from it.
+func (o *Outbox) Ask(ctx context.Context, about store.About, c lifecycle.Call, debug bool) (store.Call, delivery.Result, error) {
+	var prepared delivery.Prepared
+	var attempt store.Attempt
+	now := o.clock.Now()
+	call := store.Call{About: about, Call: c, Debug: debug, Status: sandboxapi.CallFailed, CreatedAt: now, StartedAt: now}
+	err := o.store.UpdateQuietly(ctx, func(tx *store.Tx) (err error) {
+		if call.ID, err = tx.AddCall(call); err != nil {
+			return err
+		}
+		call.LastError = "the answer is not there yet" // what stays if the sandbox stops before it comes
+		prepared, attempt, err = o.start(tx, &call)
+		return err
+	})
+	if err != nil {
+		return call, delivery.Result{}, err
+	}
+	result, err := o.sender.Send(ctx, prepared)
+	if err != nil {
+		return call, result, err
+	}
+	call.ResultCode, call.LastError, call.Tries = result.ResultCode, result.Detail, 1
+	if result.Succeeded(c.Activity) {
+		call.Status, call.LastError = sandboxapi.CallSucceeded, ""
+	}
+	err = o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		return errors.Join(tx.FinishAttempt(o.journaled(attempt, call, result)), tx.UpdateCall(call))
+	})
+	return call, result, err
+}
+
+// Restart sends a call again that is no longer retried, with a fresh timetable.
+func (o *Outbox) Restart(ctx context.Context, callID int64) (call store.Call, err error) {
+	err = o.store.Update(ctx, func(tx *store.Tx) error {
+		if call, err = tx.Call(callID); err != nil {
+			return err
+		}
+		if call.Status != sandboxapi.CallWaiting {
+			return fmt.Errorf("%w: call %d is %s; only a call that is waiting can be restarted", ErrInvalid, callID, call.Status)
+		}
+		now := o.clock.Now()
+		call.Status, call.StartedAt, call.DueAt, call.Tries = sandboxapi.CallPending, now, now, 0
+		return tx.UpdateCall(call)
+	})
+	return call, err
+}
