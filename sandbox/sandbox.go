@@ -139,7 +139,6 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	s.book = orderbook.New(st, s.clock)
 	s.outbox.Handle("", s.book)
 	s.queue = queue.New(st, s.clock, queue.Work{Deliver: s.outbox.Deliver, Tick: s.tick}, cfg.Logger)
-	st.OnChange(s.queue.Wake)
 	s.openAPI, err = openapiserver.New(openapiserver.Config{
 		Store: st, Clock: s.clock, AK: keys.AK, SK: keys.SK, BaseKey: keys.BaseKey, Observe: cfg.Observe, Log: cfg.Logger,
 	})
@@ -259,7 +258,9 @@ func (s *Sandbox) Run(ctx context.Context) error {
 	if interrupted > 0 {
 		s.log.Info("going on where an earlier process stopped", "interruptedAttempts", interrupted)
 	}
-	s.queue.Run(ctx)
+	if err := s.queue.Run(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
 	return nil
 }
 

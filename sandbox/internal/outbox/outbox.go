@@ -4,11 +4,13 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
@@ -33,11 +35,15 @@ type Outbox struct {
 	sender   *delivery.Sender
 	log      *slog.Logger
 	handlers map[string]Handler
+
+	mu        sync.Mutex
+	targets   map[string]delivery.Target // by product
+	targetsOf int64                      // the catalogue's version
 }
 
 // New gives an outbox. Handlers are added with [Outbox.Handle] before the first call is delivered.
 func New(s *store.Store, c *clock.Clock, sender *delivery.Sender, log *slog.Logger) *Outbox {
-	return &Outbox{store: s, clock: c, sender: sender, log: log, handlers: map[string]Handler{}}
+	return &Outbox{store: s, clock: c, sender: sender, log: log, handlers: map[string]Handler{}, targetsOf: -1}
 }
 
 // Handle names the handler of a kind of subject: what stands before the first slash of a subject, or nothing for an instance, whose
@@ -53,31 +59,21 @@ func KindOf(subject string) string {
 	return kind
 }
 
-// ErrNotDue says that a call is not, or no longer, to be attempted: it was, since the queue looked.
-var ErrNotDue = errors.New("the call is not due any more")
-
 // ErrInvalid is wrapped by errors about what was asked for.
 var ErrInvalid = errors.New("invalid")
 
 // Deliver makes one attempt at a call that is due, journals it, and applies what came of it.
-func (o *Outbox) Deliver(ctx context.Context, call store.Call) error {
+func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
+	var call store.Call
 	var prepared delivery.Prepared
 	var attempt store.Attempt
 	err := o.store.UpdateQuietly(ctx, func(tx *store.Tx) (err error) {
-		// What the queue read may be older than the attempt before.
-		next, err := tx.NextCall(call.Subject)
-		if errors.Is(err, store.ErrNotFound) || err == nil && (next.ID != call.ID || next.Attempts != call.Attempts) {
-			return ErrNotDue
-		}
-		if err != nil {
+		if call, err = tx.Call(callID); err != nil {
 			return err
 		}
 		prepared, attempt, err = o.start(tx, &call)
 		return err
 	})
-	if errors.Is(err, ErrNotDue) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
@@ -91,13 +87,9 @@ func (o *Outbox) Deliver(ctx context.Context, call store.Call) error {
 
 // start prepares an attempt and writes that it begins, and gives it its number.
 func (o *Outbox) start(tx *store.Tx, call *store.Call) (delivery.Prepared, store.Attempt, error) {
-	product, seller, err := tx.Target(call.ProductCode)
+	target, err := o.target(tx, call.ProductCode)
 	if err != nil {
 		return delivery.Prepared{}, store.Attempt{}, fmt.Errorf("product %s: %w", call.ProductCode, err)
-	}
-	target := delivery.Target{Address: seller.Address, Access: product.Access, Keys: seller.Keys}
-	if product.Address != "" {
-		target.Address = product.Address
 	}
 	prepared, err := delivery.Prepare(target, call.Call)
 	if err != nil {
@@ -108,10 +100,28 @@ func (o *Outbox) start(tx *store.Tx, call *store.Call) (delivery.Prepared, store
 		CallID: call.ID, About: call.About, Activity: call.Call.Activity, Number: call.Attempts,
 		StartedAt: o.clock.Now(), Method: "POST", URL: prepared.Address, RequestBody: string(prepared.Body),
 	}
-	if a.ID, err = tx.StartAttempt(a); err != nil {
-		return prepared, a, err
+	a.ID, err = tx.StartAttempt(a)
+	return prepared, a, err
+}
+
+// target finds where a product's calls go. It is the same for thousands of calls, so it is kept until a seller or product changes.
+func (o *Outbox) target(tx *store.Tx, productCode string) (delivery.Target, error) {
+	version := o.store.CatalogueVersion()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.targetsOf != version {
+		o.targets, o.targetsOf = map[string]delivery.Target{}, version
 	}
-	return prepared, a, tx.UpdateCall(*call)
+	if t, ok := o.targets[productCode]; ok {
+		return t, nil
+	}
+	product, seller, err := tx.Target(productCode)
+	if err != nil {
+		return delivery.Target{}, err
+	}
+	t := delivery.Target{Address: cmp.Or(product.Address, seller.Address), Access: product.Access, Keys: seller.Keys}
+	o.targets[productCode] = t
+	return t, nil
 }
 
 // finish journals how an attempt ended and applies it: the call is done, or attempted again, or given up.

@@ -1,12 +1,18 @@
-// Package queue decides when things happen: it takes what is due on the sandbox's clock, calls to deliver and timers to act on,
-// and has it done, several instances at a time and each instance's calls in their order. What is due stands in the store, so
-// a queue that dies takes nothing with it.
+// Package queue decides when things happen: it knows what waits on the sandbox's clock, calls for their attempt and subjects for their
+// time, and has it done when it is due, several subjects at a time and each subject's calls in their order.
+//
+// What waits stands in the store. The queue holds a copy in memory, which every update of the store keeps current, so a queue
+// that dies takes nothing with it, and looking for work costs no query. It is for one process; see the store, which is too.
 package queue
 
 import (
+	"cmp"
+	"container/heap"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,17 +20,17 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
 
-// workers is how many calls are delivered at the same time. A call waits for the ISV nearly all its time, so there are far
+// workers is how many pieces of work are done at the same time. A call waits for the ISV nearly all its time, so there are far
 // more than processors.
 const workers = 32
 
-// pause is how long the queue rests when the store fails, before it tries again.
+// pause is how long a subject rests after its work failed, before it is tried again.
 const pause = time.Second
 
 // Work is what there is to do.
 type Work struct {
-	Deliver func(ctx context.Context, call store.Call) error // one attempt, with everything that follows from it
-	Tick    func(ctx context.Context, subject string) error  // what time demands of a subject
+	Deliver func(ctx context.Context, callID int64) error   // one attempt, with everything that follows from it
+	Tick    func(ctx context.Context, subject string) error // what time demands of a subject
 }
 
 // Queue is the local queue.
@@ -41,129 +47,207 @@ type Queue struct {
 
 	mu       sync.Mutex
 	idle     *sync.Cond
-	inFlight map[string]bool // by subject
-	looks    uint64          // how often the queue has begun to look for work
-	clean    uint64          // the last look that found nothing due and nothing under way
+	subjects map[string]*subject
+	ready    byDue // the subjects that wait and are not busy
+	busy     int
+	counter  uint64
+	running  bool
 	stopped  bool
 }
 
-// New gives a queue; [Queue.Run] makes it work.
+// subject is what waits about one subject.
+type subject struct {
+	name  string
+	calls []waiting // in their order
+	timer time.Time // zero: none
+	busy  bool      // something is being done about it
+	place int       // in ready; -1 if it is not there
+	turn  uint64    // among subjects that are due at the same time, first come first served
+}
+
+type waiting struct {
+	id, seq int64
+	due     time.Time
+}
+
+// due is when there is something to do; zero is never.
+func (s *subject) due() time.Time {
+	if len(s.calls) == 0 {
+		return s.timer
+	}
+	if first := s.calls[0].due; s.timer.IsZero() || first.Before(s.timer) {
+		return first
+	}
+	return s.timer
+}
+
+// New gives a queue that is told by the store of everything that waits; [Queue.Run] makes it work.
 func New(s *store.Store, c *clock.Clock, work Work, log *slog.Logger) *Queue {
-	q := &Queue{store: s, clock: c, work: work, log: log, wake: make(chan struct{}, 1), inFlight: map[string]bool{}}
+	q := &Queue{store: s, clock: c, work: work, log: log, wake: make(chan struct{}, 1), subjects: map[string]*subject{}}
 	q.idle = sync.NewCond(&q.mu)
+	s.OnWaits(q.changed)
 	return q
 }
 
-// Wake tells the queue that something may be due.
-func (q *Queue) Wake() {
+// changed takes up what an update of the store changed.
+func (q *Queue) changed(changes []store.Waits) {
+	q.mu.Lock()
+	for _, w := range changes {
+		q.put(w)
+	}
+	q.mu.Unlock()
+	q.look()
+}
+
+// look has Run look for work.
+func (q *Queue) look() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
 }
 
+func (q *Queue) put(w store.Waits) {
+	s := q.subjects[w.Subject]
+	if s == nil {
+		if w.Due.IsZero() {
+			return
+		}
+		s = &subject{name: w.Subject, place: -1}
+		q.subjects[w.Subject] = s
+	}
+	if w.CallID == 0 {
+		s.timer = w.Due
+	} else {
+		s.calls = slices.DeleteFunc(s.calls, func(c waiting) bool { return c.id == w.CallID })
+		if !w.Due.IsZero() {
+			at, _ := slices.BinarySearchFunc(s.calls, w.Seq, func(c waiting, seq int64) int { return cmp.Compare(c.seq, seq) })
+			s.calls = slices.Insert(s.calls, at, waiting{w.CallID, w.Seq, w.Due})
+		}
+	}
+	q.settle(s)
+}
+
+// settle puts a subject where it belongs after a change.
+func (q *Queue) settle(s *subject) {
+	due := s.due()
+	if s.busy || due.IsZero() {
+		if s.place >= 0 {
+			heap.Remove(&q.ready, s.place)
+		}
+		if !s.busy && due.IsZero() {
+			delete(q.subjects, s.name)
+		}
+		return
+	}
+	if s.place >= 0 {
+		heap.Fix(&q.ready, s.place)
+		return
+	}
+	q.counter++
+	s.turn = q.counter
+	heap.Push(&q.ready, s)
+}
+
+// Load takes up all that waits in the store. Run does it at its start; whoever replaces the contents of the store does it again.
+func (q *Queue) Load(ctx context.Context) error {
+	return q.store.Update(ctx, func(tx *store.Tx) error {
+		all, err := tx.Waiting()
+		if err != nil {
+			return err
+		}
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		for _, s := range q.subjects {
+			s.calls, s.timer = nil, time.Time{}
+			q.settle(s)
+		}
+		for _, w := range all {
+			q.put(w)
+		}
+		return nil
+	})
+}
+
 // Run works until the context is over, then waits for the attempts under way to notice that too.
-func (q *Queue) Run(ctx context.Context) {
+func (q *Queue) Run(ctx context.Context) error {
 	defer func() {
 		q.done.Wait()
 		q.mu.Lock()
-		q.stopped = true
+		q.running, q.stopped = false, true
 		q.idle.Broadcast()
 		q.mu.Unlock()
 	}()
+	if err := q.Load(ctx); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	q.running = true
+	q.mu.Unlock()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for ctx.Err() == nil {
-		// A wake-up from here on may be about something that this look does not see.
-		next, err := q.look(ctx)
-		wait := pause
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			q.log.Error("queue: cannot read what is due", "error", err)
-		default:
-			wait = q.untilNext(next)
-		}
-		timer := time.NewTimer(wait)
+		timer.Reset(q.startDue(ctx))
 		select {
 		case <-ctx.Done():
 		case <-q.wake:
 		case <-timer.C:
 		}
-		timer.Stop()
 	}
+	return nil
 }
 
-// untilNext is how long there is nothing to do unless woken.
-func (q *Queue) untilNext(next time.Time) time.Duration {
-	const idle = time.Hour
-	if next.IsZero() {
-		return idle
-	}
-	wait, runs := q.clock.Until(next)
-	if !runs {
-		return idle
-	}
-	return min(wait, idle)
-}
-
-// look starts everything that is due and free to go, and tells when the next thing is due that is not.
-func (q *Queue) look(ctx context.Context) (next time.Time, err error) {
-	for {
-		q.mu.Lock()
-		q.looks++
-		this := q.looks
-		q.mu.Unlock()
-		now := q.clock.Now()
-		timers, err := q.store.DueTimers(ctx, now, 2*workers)
-		if err != nil {
-			return next, err
-		}
-		started := 0
-		for _, subject := range timers {
-			if q.start(ctx, subject, func() error { return q.work.Tick(ctx, subject) }) {
-				started++
-			}
-		}
-		calls, err := q.store.DueCalls(ctx, now, 2*workers)
-		if err != nil {
-			return next, err
-		}
-		for _, call := range calls {
-			if q.start(ctx, call.Subject, func() error { return q.work.Deliver(ctx, call) }) {
-				started++
-			}
-		}
-		if next, err = q.store.NextDue(ctx); err != nil {
-			return next, err
-		}
-		if started > 0 {
-			continue
-		}
-		q.mu.Lock()
-		if len(q.inFlight) == 0 && (next.IsZero() || next.After(q.clock.Now())) {
-			q.clean = this
-			q.idle.Broadcast()
-		}
-		busy := len(q.inFlight) > 0
-		q.mu.Unlock()
-		if busy && !next.IsZero() && !next.After(now) {
-			next = time.Time{} // due, but its instance is busy or there is no free worker; the end of an attempt wakes us
-		}
-		return next, nil
-	}
-}
-
-// start runs a piece of work on an instance in the background, unless the instance is busy or there is no free worker.
-func (q *Queue) start(ctx context.Context, subject string, work func() error) bool {
+// startDue starts everything that is due and free to go, and tells how long there is nothing more to do unless something changes.
+func (q *Queue) startDue(ctx context.Context) time.Duration {
+	const long = time.Hour
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.inFlight[subject] || len(q.inFlight) >= workers {
-		return false
+	now := q.clock.Now()
+	for len(q.ready) > 0 && q.busy < workers {
+		s := q.ready[0]
+		if due := s.due(); due.After(now) {
+			if q.busy == 0 {
+				q.idle.Broadcast()
+			}
+			wait, runs := q.clock.Until(due)
+			if !runs {
+				return long
+			}
+			return min(wait, long)
+		}
+		q.start(ctx, s, now)
 	}
-	q.inFlight[subject] = true
+	if q.busy == 0 {
+		q.idle.Broadcast()
+	}
+	return long // nothing waits, or there is no free worker, and the end of an attempt wakes us
+}
+
+// start does a piece of work on a subject in the background.
+func (q *Queue) start(ctx context.Context, s *subject, now time.Time) {
+	s.busy = true
+	q.busy++
+	q.settle(s)
+	timer := s.timer
+	tick := !timer.IsZero() && !timer.After(now)
+	var callID int64
+	if !tick {
+		callID = s.calls[0].id
+	}
 	q.done.Go(func() {
-		if err := work(); err != nil && ctx.Err() == nil {
-			q.log.Error("queue: work failed", "subject", subject, "error", err)
+		var err error
+		if tick {
+			err = q.work.Tick(ctx, s.name)
+		} else {
+			err = q.work.Deliver(ctx, callID)
+		}
+		q.mu.Lock()
+		if tick && err == nil && s.timer.Equal(timer) {
+			err = errors.New("its timer was not moved on")
+		}
+		q.mu.Unlock()
+		if err != nil && ctx.Err() == nil {
+			q.log.Error("queue: work failed", "subject", s.name, "error", err)
 			// Whatever it is, it stays due. Not at once again, or a broken disk makes a busy loop.
 			select {
 			case <-ctx.Done():
@@ -171,11 +255,12 @@ func (q *Queue) start(ctx context.Context, subject string, work func() error) bo
 			}
 		}
 		q.mu.Lock()
-		delete(q.inFlight, subject)
+		s.busy = false
+		q.busy--
+		q.settle(s)
 		q.mu.Unlock()
-		q.Wake()
+		q.look()
 	})
-	return true
 }
 
 // Settle waits until nothing is due and nothing under way.
@@ -188,19 +273,29 @@ func (q *Queue) Settle(ctx context.Context) error {
 	defer stop()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	// The look under way now may have missed what the caller did just before; the one after it has not.
-	since := q.looks
-	q.Wake()
-	for q.clean <= since {
+	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if q.stopped {
-			return fmt.Errorf("the queue was stopped")
+			return errors.New("the queue was stopped")
 		}
+		if q.running && q.busy == 0 && (len(q.ready) == 0 || q.ready[0].due().After(q.clock.Now())) {
+			return nil
+		}
+		q.look()
 		q.idle.Wait()
 	}
-	return nil
+}
+
+// NextDue is when the next thing is due that is not being done already; zero if nothing waits.
+func (q *Queue) NextDue() time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.ready) == 0 {
+		return time.Time{}
+	}
+	return q.ready[0].due()
 }
 
 // Advance moves the clock forward by d, stopping at everything that comes due on the way until it is done, and calls moved
@@ -210,16 +305,13 @@ func (q *Queue) Advance(ctx context.Context, d time.Duration, moved func(ahead t
 	defer q.advancing.Unlock()
 	target := q.clock.Now().Add(d)
 	q.clock.Hold()
-	defer q.Wake()
+	defer q.look()
 	defer q.clock.Release()
 	for {
 		if err := q.Settle(ctx); err != nil {
-			return err
+			return fmt.Errorf("wait for what is due at %s: %w", q.clock.Now().Format(time.RFC3339), err)
 		}
-		next, err := q.store.NextDue(ctx)
-		if err != nil {
-			return err
-		}
+		next := q.NextDue()
 		last := next.IsZero() || next.After(target)
 		if last {
 			next = target
@@ -232,4 +324,38 @@ func (q *Queue) Advance(ctx context.Context, d time.Duration, moved func(ahead t
 			return q.Settle(ctx)
 		}
 	}
+}
+
+// byDue is a heap of subjects by when they are due.
+type byDue []*subject
+
+func (h byDue) Len() int { return len(h) }
+
+func (h byDue) Less(i, j int) bool {
+	if c := h[i].due().Compare(h[j].due()); c != 0 {
+		return c < 0
+	}
+	return h[i].turn < h[j].turn
+}
+
+func (h byDue) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+
+// Push is for container/heap.
+func (h *byDue) Push(v any) {
+	s, _ := v.(*subject)
+	s.place = len(*h)
+	*h = append(*h, s)
+}
+
+// Pop is for container/heap.
+func (h *byDue) Pop() any {
+	last := len(*h) - 1
+	s := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	s.place = -1
+	return s
 }

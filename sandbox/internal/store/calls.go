@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,7 +28,8 @@ func AboutInstance(i lifecycle.Instance) About {
 
 // Call is a call as decided, and how far its delivery has come.
 type Call struct {
-	ID int64
+	ID  int64
+	Seq int64 // its place among the calls of its subject
 	About
 	Call       lifecycle.Call
 	Debug      bool // a debug call, of which nothing follows
@@ -41,12 +43,12 @@ type Call struct {
 	LastError  string
 }
 
-const callColumns = "call_id, subject, line_id, seller_id, product_code, activity, order_id, body, debug, status, created_at, started_at, due_at, tries, attempts, result_code, last_error"
+const callColumns = "call_id, seq, subject, line_id, seller_id, product_code, activity, order_id, body, debug, status, created_at, started_at, due_at, tries, attempts, result_code, last_error"
 
 func scanCall(row interface{ Scan(...any) error }) (c Call, err error) {
 	var body []byte
 	var created, started, due sql.NullInt64
-	if err := row.Scan(&c.ID, &c.Subject, &c.LineID, &c.SellerID, &c.ProductCode, &c.Call.Activity, &c.Call.OrderID, &body, &c.Debug, &c.Status, &created, &started, &due, &c.Tries, &c.Attempts,
+	if err := row.Scan(&c.ID, &c.Seq, &c.Subject, &c.LineID, &c.SellerID, &c.ProductCode, &c.Call.Activity, &c.Call.OrderID, &body, &c.Debug, &c.Status, &created, &started, &due, &c.Tries, &c.Attempts,
 		&c.ResultCode, &c.LastError); err != nil {
 		return c, err
 	}
@@ -106,37 +108,51 @@ func (tx *Tx) AddCall(c Call) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO calls (seq, subject, line_id, seller_id, product_code, activity, order_id, body, debug, status,
+	err = tx.row(`INSERT INTO calls (seq, subject, line_id, seller_id, product_code, activity, order_id, body, debug, status,
 		created_at, started_at, due_at, tries, attempts, result_code, last_error)
-		VALUES ((SELECT coalesce(max(call_id), 0) + 1 FROM calls), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', '')`,
+		VALUES ((SELECT coalesce(max(call_id), 0) + 1 FROM calls), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', '') RETURNING call_id, seq`,
 		c.Subject, c.LineID, c.SellerID, c.ProductCode, c.Call.Activity, c.Call.OrderID, string(body), c.Debug, c.Status,
-		millis(c.CreatedAt), millis(c.StartedAt), millis(c.DueAt))
-	if err != nil {
-		return 0, err
+		millis(c.CreatedAt), millis(c.StartedAt), millis(c.DueAt)).Scan(&c.ID, &c.Seq)
+	tx.callWaits(c)
+	return c.ID, err
+}
+
+// callWaits notes whether a call waits for an attempt.
+func (tx *Tx) callWaits(c Call) {
+	w := Waits{Subject: c.Subject, CallID: c.ID, Seq: c.Seq}
+	if c.Status == sandboxapi.CallPending {
+		w.Due = c.DueAt
 	}
-	return r.LastInsertId()
+	tx.wait(w)
 }
 
 // SwapCalls exchanges the places of two calls of one subject, so that the later is made first.
-func (tx *Tx) SwapCalls(a, b int64) error {
-	return tx.exec(`UPDATE calls SET seq = (SELECT sum(seq) FROM calls o WHERE o.call_id IN (?1, ?2)) - seq WHERE call_id IN (?1, ?2)`, a, b)
+func (tx *Tx) SwapCalls(first, second int64) error {
+	a, errA := tx.Call(first)
+	b, errB := tx.Call(second)
+	if err := errors.Join(errA, errB); err != nil {
+		return err
+	}
+	a.Seq, b.Seq = b.Seq, a.Seq
+	for _, c := range []Call{a, b} {
+		if err := tx.exec("UPDATE calls SET seq = ? WHERE call_id = ?", c.Seq, c.ID); err != nil {
+			return err
+		}
+		tx.callWaits(c)
+	}
+	return nil
 }
 
 // UpdateCall writes what an attempt changes.
 func (tx *Tx) UpdateCall(c Call) error {
-	_, err := tx.tx.ExecContext(tx.ctx, "UPDATE calls SET status = ?, started_at = ?, due_at = ?, tries = ?, attempts = ?, result_code = ?, last_error = ? WHERE call_id = ?",
+	tx.callWaits(c)
+	return tx.exec("UPDATE calls SET status = ?, started_at = ?, due_at = ?, tries = ?, attempts = ?, result_code = ?, last_error = ? WHERE call_id = ?",
 		c.Status, millis(c.StartedAt), millis(c.DueAt), c.Tries, c.Attempts, c.ResultCode, c.LastError, c.ID)
-	return err
 }
 
 // Call finds a call.
 func (tx *Tx) Call(id int64) (Call, error) {
 	return one(scanCall(tx.tx.QueryRowContext(tx.ctx, "SELECT "+callColumns+" FROM calls WHERE call_id = ?", id)))
-}
-
-// NextCall finds the call of a subject that is to be attempted next, due or not.
-func (tx *Tx) NextCall(subject string) (Call, error) {
-	return one(scanCall(tx.row("SELECT "+callColumns+" FROM calls WHERE subject = ? AND status = 'pending' ORDER BY seq LIMIT 1", subject)))
 }
 
 // Calls lists calls, newest first; of one instance if lineID is not empty.
@@ -150,21 +166,16 @@ func (s *Store) PendingCalls(ctx context.Context, lineID string) (n int, err err
 	return n, err
 }
 
-// first: only the first pending call of a subject may go, which keeps the order of calls.
-const first = "status = 'pending' AND NOT EXISTS (SELECT 1 FROM calls p WHERE p.subject = c.subject AND p.status = 'pending' AND p.seq < c.seq)"
-
-// DueCalls lists the calls that may be attempted at now, the longest due first.
-func (s *Store) DueCalls(ctx context.Context, now time.Time, limit int) ([]Call, error) {
-	return collect(ctx, s.read, scanCall, "SELECT "+callColumns+" FROM calls c WHERE due_at <= ? AND "+first+" ORDER BY due_at, seq LIMIT ?", now.UnixMilli(), limit)
-}
-
-// NextDue is when the next call or timer comes due; zero if nothing waits.
-func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
-	var next sql.NullInt64
-	err := s.read.QueryRowContext(ctx, `SELECT min(t) FROM (SELECT * FROM (SELECT due_at AS t FROM calls c WHERE due_at IS NOT NULL AND `+first+` ORDER BY due_at LIMIT 1)
-		UNION ALL SELECT min(timer_at) FROM instances WHERE timer_at IS NOT NULL
-		UNION ALL SELECT min(due_at) FROM timers)`).Scan(&next)
-	return fromMillis(next), err
+// Waiting lists all that waits: the pending calls, and the timers of instances and of everything else.
+func (tx *Tx) Waiting() ([]Waits, error) {
+	return collect(tx.ctx, tx.tx, func(row interface{ Scan(...any) error }) (w Waits, err error) {
+		var due sql.NullInt64
+		err = row.Scan(&w.Subject, &w.CallID, &w.Seq, &due)
+		w.Due = fromMillis(due)
+		return w, err
+	}, `SELECT subject, call_id, seq, due_at FROM calls WHERE status = 'pending'
+		UNION ALL SELECT line_id, 0, 0, timer_at FROM instances WHERE timer_at IS NOT NULL
+		UNION ALL SELECT subject, 0, 0, due_at FROM timers`)
 }
 
 // Attempt is one HTTP exchange with the ISV.
@@ -239,8 +250,12 @@ func (tx *Tx) FinishAttempt(a Attempt) error {
 		a.URL, string(headers), a.RequestBody, a.Status, a.ContentType, a.ResponseBody, a.Duration.Microseconds(), a.Outcome, a.ResultCode, a.Detail, string(violations), a.ID)
 }
 
-// InterruptAttempts marks what was under way when the process died. The calls themselves are still pending and due.
+// InterruptAttempts marks what was under way when the process died. The calls themselves are still pending and due; the attempts
+// that never ended count, as their numbers are taken.
 func (tx *Tx) InterruptAttempts() (int64, error) {
+	if err := tx.exec("UPDATE calls SET attempts = a.number FROM (SELECT call_id, max(number) AS number FROM attempts WHERE outcome = 'started' GROUP BY call_id) a WHERE calls.call_id = a.call_id"); err != nil {
+		return 0, err
+	}
 	r, err := tx.tx.ExecContext(tx.ctx, "UPDATE attempts SET outcome = 'interrupted', detail = 'the sandbox stopped while this attempt was under way' WHERE outcome = 'started'")
 	if err != nil {
 		return 0, err

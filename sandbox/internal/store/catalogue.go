@@ -42,6 +42,7 @@ func (tx *Tx) PutSeller(v catalogue.Seller) error {
 	if err != nil {
 		return err
 	}
+	tx.catalogue = true
 	return tx.exec(`INSERT INTO sellers (seller_id, ak, document) VALUES (?, ?, ?)
 		ON CONFLICT (seller_id) DO UPDATE SET ak = excluded.ak, document = excluded.document`, v.ID, v.Keys.AK, string(document))
 }
@@ -77,6 +78,7 @@ func (tx *Tx) PutProduct(p catalogue.Product) error {
 	if err != nil {
 		return err
 	}
+	tx.catalogue = true
 	if err := tx.exec(`INSERT INTO products (product_code, seller_id, document) VALUES (?, ?, ?)
 		ON CONFLICT (product_code) DO UPDATE SET document = excluded.document`, p.Code, p.SellerID, string(document)); err != nil {
 		return err

@@ -114,6 +114,7 @@ func (tx *Tx) InstanceByID(instanceID string) (lifecycle.Instance, error) {
 
 // PutInstance writes an instance, new or not.
 func (tx *Tx) PutInstance(i lifecycle.Instance) error {
+	tx.wait(Waits{Subject: i.OrderLineID, Due: i.Timer()})
 	_, err := tx.tx.ExecContext(tx.ctx, "INSERT INTO instances ("+instanceColumns+", timer_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"+`
 		ON CONFLICT (line_id) DO UPDATE SET instance_id = excluded.instance_id, sku_code = excluded.sku_code, product_id = excluded.product_id,
 		quantity = excluded.quantity, status = excluded.status, intent = excluded.intent, violation = excluded.violation,
@@ -124,14 +125,9 @@ func (tx *Tx) PutInstance(i lifecycle.Instance) error {
 	return err
 }
 
-// DueTimers lists the subjects of which time demands something at now: instances by their order line, and whatever has a timer.
-func (s *Store) DueTimers(ctx context.Context, now time.Time, limit int) ([]string, error) {
-	return collect(ctx, s.read, scanText, `SELECT subject FROM (SELECT * FROM (SELECT line_id AS subject, timer_at AS t FROM instances WHERE timer_at <= ?1 ORDER BY timer_at LIMIT ?2)
-		UNION ALL SELECT * FROM (SELECT subject, due_at FROM timers WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2)) ORDER BY t LIMIT ?2`, now.UnixMilli(), limit)
-}
-
 // SetTimer says when time demands something of a subject that is no instance; zero is never.
 func (tx *Tx) SetTimer(subject string, due time.Time) error {
+	tx.wait(Waits{Subject: subject, Due: due})
 	if due.IsZero() {
 		return tx.exec("DELETE FROM timers WHERE subject = ?", subject)
 	}

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -45,15 +46,30 @@ type Store struct {
 	waiting []*job // updates that wait for the next transaction
 	writing bool   // an update is being run, by whoever came first
 	changed chan struct{}
-	wake    func()
+	waits   func(changes []Waits)
+
+	catalogueVersion atomic.Int64
 }
 
-// OnChange has a function called after every update; there is one. It must not block.
-func (s *Store) OnChange(f func()) {
+// Waits says that something waits, or no longer does: a call for its attempt, or a subject for its time. It is told as it stands
+// after the update, so telling it twice does no harm.
+type Waits struct {
+	Subject string
+	CallID  int64     // 0: the subject's timer
+	Seq     int64     // of a call
+	Due     time.Time // zero: it does not wait any more
+}
+
+// OnWaits has a function called with what every update changed about what waits, in the order of the updates and before the
+// update returns; there is one function. It must not block, nor call the store.
+func (s *Store) OnWaits(f func(changes []Waits)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.wake = f
+	s.waits = f
 }
+
+// CatalogueVersion grows with every change of a seller or product.
+func (s *Store) CatalogueVersion() int64 { return s.catalogueVersion.Load() }
 
 // Changed gives a channel that is closed after the next update.
 func (s *Store) Changed() <-chan struct{} {
@@ -229,7 +245,13 @@ func (h *handle) QueryRowContext(ctx context.Context, query string, args ...any)
 type Tx struct {
 	ctx context.Context //nolint:containedctx // a Tx lives only inside Update
 	tx  *prepared
+
+	waits     []Waits
+	catalogue bool // a seller or product was changed
 }
+
+// wait notes that something waits, for after the commit.
+func (tx *Tx) wait(w Waits) { tx.waits = append(tx.waits, w) }
 
 // prepared is a transaction that uses its handle's prepared statements. On the one connection of the writer they need no
 // preparing; more are not prepared inside a transaction, which holds that connection.
@@ -299,6 +321,7 @@ type job struct {
 	ctx      context.Context //nolint:containedctx // handed to whoever runs the update
 	f        func(tx *Tx) error
 	quiet    bool
+	tx       *Tx
 	err      error
 	panicked any
 	done     chan struct{} // closed when err is final
@@ -349,13 +372,9 @@ func (s *Store) update(ctx context.Context, f func(tx *Tx) error, quiet bool) er
 		close(s.changed)
 		s.changed = nil
 	}
-	wake := s.wake
 	s.mu.Unlock()
 	for _, j := range batch {
 		close(j.done)
-	}
-	if loud && wake != nil {
-		wake()
 	}
 	return j.result()
 }
@@ -395,9 +414,28 @@ func (s *Store) commit(batch []*job) {
 		failAll(err)
 		return
 	}
+	s.tell(batch)
 	// What was prepared inside is prepared for good now that the connection is free.
 	for query := range tx.own {
 		_, _ = s.write.prepare(ctx, query)
+	}
+}
+
+// tell passes on what committed updates changed. It comes before the next transaction may begin, so that all is told in order.
+func (s *Store) tell(batch []*job) {
+	s.mu.Lock()
+	told := s.waits
+	s.mu.Unlock()
+	for _, j := range batch {
+		if j.err != nil || j.tx == nil {
+			continue
+		}
+		if j.tx.catalogue {
+			s.catalogueVersion.Add(1)
+		}
+		if told != nil && len(j.tx.waits) > 0 {
+			told(j.tx.waits)
+		}
 	}
 }
 
@@ -415,7 +453,8 @@ func (j *job) run(tx *prepared, alone bool) {
 	}
 	func() {
 		defer func() { j.panicked = recover() }()
-		j.err = j.f(&Tx{ctx, tx})
+		j.tx = &Tx{ctx: ctx, tx: tx}
+		j.err = j.f(j.tx)
 	}()
 	if alone {
 		return

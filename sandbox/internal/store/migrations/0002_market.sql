@@ -96,11 +96,10 @@ DROP TABLE attempts;
 DROP TABLE calls;
 ALTER TABLE calls_new RENAME TO calls;
 ALTER TABLE attempts_new RENAME TO attempts;
-CREATE INDEX calls_due ON calls (due_at, seq) WHERE status = 'pending';
-CREATE INDEX calls_pending ON calls (subject, seq) WHERE status = 'pending';
+CREATE INDEX calls_pending ON calls (call_id) WHERE status = 'pending';
 CREATE INDEX calls_by_line ON calls (line_id, call_id);
 CREATE INDEX calls_by_subject ON calls (subject, call_id);
-CREATE INDEX calls_by_status ON calls (status);
+CREATE INDEX calls_waiting ON calls (call_id) WHERE status = 'waiting';
 CREATE INDEX attempts_by_call ON attempts (call_id);
 CREATE INDEX attempts_by_line ON attempts (line_id);
 CREATE INDEX attempts_started ON attempts (attempt_id) WHERE outcome = 'started';
@@ -110,4 +109,4 @@ CREATE TABLE timers (
   subject TEXT PRIMARY KEY,
   due_at  INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX timers_due ON timers (due_at);
+DROP INDEX instances_by_timer;
