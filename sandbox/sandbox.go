@@ -77,7 +77,7 @@ type Config struct {
 	// ProductionAddress is where the demo seller's ISV is called. Empty means the one set earlier in the same database, if any.
 	ProductionAddress string
 	// HTTPClient makes the calls to the ISV. Its timeout and redirect policy are replaced by the marketplace's (20 s, none).
-	// Default: a client with http.DefaultTransport.
+	// Default: a client like http.DefaultClient that keeps as many connections to one ISV as there are attempts at a time.
 	HTTPClient *http.Client
 	// Now is real time. Default: time.Now.
 	Now func() time.Time
@@ -125,6 +125,11 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 		if err := catalogue.CheckAddress(cfg.ProductionAddress); err != nil {
 			return nil, fmt.Errorf("sandbox: %w", err)
 		}
+	}
+	if cfg.HTTPClient == nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is documented to be one
+		transport.MaxIdleConnsPerHost = queue.Workers
+		cfg.HTTPClient = &http.Client{Transport: transport}
 	}
 	keys := cfg.Keys.GenerateKeys()
 	st, err := store.Open(ctx, cfg.Database)

@@ -20,9 +20,9 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
 
-// workers is how many pieces of work are done at the same time. A call waits for the ISV nearly all its time, so there are far
+// Workers is how many pieces of work are done at the same time. A call waits for the ISV nearly all its time, so there are far
 // more than processors.
-const workers = 32
+const Workers = 32
 
 // pause is how long a subject rests after its work failed, before it is tried again.
 const pause = time.Second
@@ -41,7 +41,7 @@ type Queue struct {
 	log   *slog.Logger
 
 	wake chan struct{}
-	done sync.WaitGroup
+	jobs chan job // never holds more than there are workers
 
 	advancing sync.Mutex // one move of the clock at a time
 
@@ -83,7 +83,7 @@ func (s *subject) due() time.Time {
 
 // New gives a queue that is told by the store of everything that waits; [Queue.Run] makes it work.
 func New(s *store.Store, c *clock.Clock, work Work, log *slog.Logger) *Queue {
-	q := &Queue{store: s, clock: c, work: work, log: log, wake: make(chan struct{}, 1), subjects: map[string]*subject{}}
+	q := &Queue{store: s, clock: c, work: work, log: log, wake: make(chan struct{}, 1), jobs: make(chan job, Workers), subjects: map[string]*subject{}}
 	q.idle = sync.NewCond(&q.mu)
 	s.OnWaits(q.changed)
 	return q
@@ -171,8 +171,10 @@ func (q *Queue) Load(ctx context.Context) error {
 
 // Run works until the context is over, then waits for the attempts under way to notice that too.
 func (q *Queue) Run(ctx context.Context) error {
+	var workers sync.WaitGroup
 	defer func() {
-		q.done.Wait()
+		close(q.jobs)
+		workers.Wait()
 		q.mu.Lock()
 		q.running, q.stopped = false, true
 		q.idle.Broadcast()
@@ -184,10 +186,18 @@ func (q *Queue) Run(ctx context.Context) error {
 	q.mu.Lock()
 	q.running = true
 	q.mu.Unlock()
+	// Workers that stay have the stack that the work needs; one made for each piece would grow it each time.
+	for range Workers {
+		workers.Go(func() {
+			for j := range q.jobs {
+				q.do(ctx, j)
+			}
+		})
+	}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		timer.Reset(q.startDue(ctx))
+		timer.Reset(q.startDue())
 		select {
 		case <-ctx.Done():
 		case <-q.wake:
@@ -198,12 +208,12 @@ func (q *Queue) Run(ctx context.Context) error {
 }
 
 // startDue starts everything that is due and free to go, and tells how long there is nothing more to do unless something changes.
-func (q *Queue) startDue(ctx context.Context) time.Duration {
+func (q *Queue) startDue() time.Duration {
 	const long = time.Hour
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.clock.Now()
-	for len(q.ready) > 0 && q.busy < workers {
+	for len(q.ready) > 0 && q.busy < Workers {
 		s := q.ready[0]
 		if due := s.due(); due.After(now) {
 			if q.busy == 0 {
@@ -215,7 +225,7 @@ func (q *Queue) startDue(ctx context.Context) time.Duration {
 			}
 			return min(wait, long)
 		}
-		q.start(ctx, s, now)
+		q.start(s, now)
 	}
 	if q.busy == 0 {
 		q.idle.Broadcast()
@@ -223,8 +233,8 @@ func (q *Queue) startDue(ctx context.Context) time.Duration {
 	return long // nothing waits, or there is no free worker, and the end of an attempt wakes us
 }
 
-// start does a piece of work on a subject in the background.
-func (q *Queue) start(ctx context.Context, s *subject, now time.Time) {
+// start has a worker do what is due about a subject.
+func (q *Queue) start(s *subject, now time.Time) {
 	s.busy = true
 	q.busy++
 	q.settle(s)
@@ -234,33 +244,44 @@ func (q *Queue) start(ctx context.Context, s *subject, now time.Time) {
 	if !tick {
 		callID = s.calls[0].id
 	}
-	q.done.Go(func() {
-		var err error
-		if tick {
-			err = q.work.Tick(ctx, s.name)
-		} else {
-			err = q.work.Deliver(ctx, callID)
+	q.jobs <- job{s, timer, tick, callID}
+}
+
+// job is a piece of work on a subject.
+type job struct {
+	subject *subject
+	timer   time.Time
+	tick    bool
+	callID  int64
+}
+
+// do does a piece of work.
+func (q *Queue) do(ctx context.Context, j job) {
+	var err error
+	if j.tick {
+		err = q.work.Tick(ctx, j.subject.name)
+	} else {
+		err = q.work.Deliver(ctx, j.callID)
+	}
+	q.mu.Lock()
+	if j.tick && err == nil && j.subject.timer.Equal(j.timer) {
+		err = errors.New("its timer was not moved on")
+	}
+	q.mu.Unlock()
+	if err != nil && ctx.Err() == nil {
+		q.log.Error("queue: work failed", "subject", j.subject.name, "error", err)
+		// Whatever it is, it stays due. Not at once again, or a broken disk makes a busy loop.
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
 		}
-		q.mu.Lock()
-		if tick && err == nil && s.timer.Equal(timer) {
-			err = errors.New("its timer was not moved on")
-		}
-		q.mu.Unlock()
-		if err != nil && ctx.Err() == nil {
-			q.log.Error("queue: work failed", "subject", s.name, "error", err)
-			// Whatever it is, it stays due. Not at once again, or a broken disk makes a busy loop.
-			select {
-			case <-ctx.Done():
-			case <-time.After(pause):
-			}
-		}
-		q.mu.Lock()
-		s.busy = false
-		q.busy--
-		q.settle(s)
-		q.mu.Unlock()
-		q.look()
-	})
+	}
+	q.mu.Lock()
+	j.subject.busy = false
+	q.busy--
+	q.settle(j.subject)
+	q.mu.Unlock()
+	q.look()
 }
 
 // Settle waits until nothing is due and nothing under way.

@@ -155,14 +155,17 @@ func (tx *Tx) Call(id int64) (Call, error) {
 	return one(scanCall(tx.tx.QueryRowContext(tx.ctx, "SELECT "+callColumns+" FROM calls WHERE call_id = ?", id)))
 }
 
+// callsOfLine selects the calls about an instance: nearly all have it as their subject.
+const callsOfLine = "SELECT call_id FROM calls WHERE subject = ?1 UNION ALL SELECT call_id FROM calls WHERE line_id = ?1 AND line_id <> subject"
+
 // Calls lists calls, newest first; of one instance if lineID is not empty.
 func (s *Store) Calls(ctx context.Context, lineID string, limit int) ([]Call, error) {
-	return collect(ctx, s.read, scanCall, "SELECT "+callColumns+" FROM calls WHERE (?1 = '' OR line_id = ?1) ORDER BY call_id DESC LIMIT ?2", lineID, limit)
+	return collect(ctx, s.read, scanCall, "SELECT "+callColumns+" FROM calls WHERE (?1 = '' OR call_id IN ("+callsOfLine+")) ORDER BY call_id DESC LIMIT ?2", lineID, limit)
 }
 
 // PendingCalls counts an instance's calls that are under way.
 func (s *Store) PendingCalls(ctx context.Context, lineID string) (n int, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM calls WHERE line_id = ? AND status = 'pending'", lineID).Scan(&n)
+	err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM calls WHERE call_id IN ("+callsOfLine+") AND status = 'pending'", lineID).Scan(&n)
 	return n, err
 }
 
@@ -251,12 +254,13 @@ func (tx *Tx) FinishAttempt(a Attempt) error {
 }
 
 // InterruptAttempts marks what was under way when the process died. The calls themselves are still pending and due; the attempts
-// that never ended count, as their numbers are taken.
+// that never ended count, as their numbers are taken. A call that somebody waited for is not pending, but was among the last.
 func (tx *Tx) InterruptAttempts() (int64, error) {
-	if err := tx.exec("UPDATE calls SET attempts = a.number FROM (SELECT call_id, max(number) AS number FROM attempts WHERE outcome = 'started' GROUP BY call_id) a WHERE calls.call_id = a.call_id"); err != nil {
+	const interrupted = `outcome = 'started' AND (call_id IN (SELECT call_id FROM calls WHERE status = 'pending') OR call_id > (SELECT max(call_id) - 1000 FROM calls))`
+	if err := tx.exec("UPDATE calls SET attempts = a.number FROM (SELECT call_id, max(number) AS number FROM attempts WHERE " + interrupted + " GROUP BY call_id) a WHERE calls.call_id = a.call_id"); err != nil {
 		return 0, err
 	}
-	r, err := tx.tx.ExecContext(tx.ctx, "UPDATE attempts SET outcome = 'interrupted', detail = 'the sandbox stopped while this attempt was under way' WHERE outcome = 'started'")
+	r, err := tx.tx.ExecContext(tx.ctx, "UPDATE attempts SET outcome = 'interrupted', detail = 'the sandbox stopped while this attempt was under way' WHERE "+interrupted)
 	if err != nil {
 		return 0, err
 	}
@@ -265,5 +269,5 @@ func (tx *Tx) InterruptAttempts() (int64, error) {
 
 // Attempts lists the journal, newest first; of one instance or call if given.
 func (s *Store) Attempts(ctx context.Context, lineID string, callID int64, limit int) ([]Attempt, error) {
-	return collect(ctx, s.read, scanAttempt, "SELECT "+attemptColumns+" FROM attempts WHERE (?1 = '' OR line_id = ?1) AND (?2 = 0 OR call_id = ?2) ORDER BY attempt_id DESC LIMIT ?3", lineID, callID, limit)
+	return collect(ctx, s.read, scanAttempt, "SELECT "+attemptColumns+" FROM attempts WHERE (?1 = '' OR call_id IN ("+callsOfLine+")) AND (?2 = 0 OR call_id = ?2) ORDER BY attempt_id DESC LIMIT ?3", lineID, callID, limit)
 }

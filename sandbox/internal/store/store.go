@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -42,9 +43,12 @@ type Store struct {
 	write *handle      // one connection: SQLite has one writer at a time
 	read  *handle      // the same handle for a database in memory, which has one connection only
 
+	writing bool          // the writer was started
+	jobs    chan *job     // updates for the writer
+	closing chan struct{} // closed by Close
+	closed  chan struct{} // closed when the writer has stopped
+
 	mu      sync.Mutex
-	waiting []*job // updates that wait for the next transaction
-	writing bool   // an update is being run, by whoever came first
 	changed chan struct{}
 	waits   func(changes []Waits)
 
@@ -86,9 +90,9 @@ func Open(ctx context.Context, name string) (*Store, error) {
 	dsn := ":memory:?_pragma=foreign_keys(1)"
 	if name != ":memory:" {
 		u := url.URL{Scheme: "file", Opaque: strings.NewReplacer("?", "%3f", "#", "%23").Replace(name)}
-		dsn = u.String() + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=foreign_keys(1)&_txlock=immediate"
+		dsn = u.String() + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=wal_autocheckpoint(8000)&_pragma=foreign_keys(1)&_txlock=immediate"
 	}
-	s := &Store{}
+	s := &Store{jobs: make(chan *job, maxBatch), closing: make(chan struct{}), closed: make(chan struct{})}
 	if err := s.open(ctx, name, dsn); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", name, err), s.Close())
 	}
@@ -121,6 +125,8 @@ func (s *Store) open(ctx context.Context, name, dsn string) (err error) {
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
+	go s.writer()
+	s.writing = true
 	if name == ":memory:" {
 		return nil
 	}
@@ -131,8 +137,15 @@ func (s *Store) open(ctx context.Context, name, dsn string) (err error) {
 	return nil
 }
 
-// Close closes the database.
+// ErrClosed is returned by updates of a store that is closed.
+var ErrClosed = errors.New("store: closed")
+
+// Close closes the database. It is called once.
 func (s *Store) Close() (err error) {
+	close(s.closing)
+	if s.writing {
+		<-s.closed
+	}
 	if s.read != nil && s.read != s.write {
 		err = s.read.db.Close()
 	}
@@ -318,21 +331,21 @@ func (tx *Tx) row(query string, args ...any) *sql.Row {
 
 // job is an update that waits for its transaction.
 type job struct {
-	ctx      context.Context //nolint:containedctx // handed to whoever runs the update
+	ctx      context.Context //nolint:containedctx // handed to the writer
 	f        func(tx *Tx) error
 	quiet    bool
 	tx       *Tx
 	err      error
 	panicked any
 	done     chan struct{} // closed when err is final
-	lead     chan struct{} // closed when this one is to run the next transaction
 }
 
 // maxBatch is how many updates share a transaction at most; more would make the first of them wait for long.
 const maxBatch = 64
 
-// Update runs f in a transaction and commits it, or rolls back what f did if it fails. Updates that come while another is being
-// committed share the next transaction: one commit for all of them, each of them whole or not at all. f must not call Update.
+// Update runs f in a transaction and commits it, or rolls it back if f fails. Updates that come while another is being committed
+// share the next transaction: one commit for all of them, each of them whole or not at all. f must not call Update, and may be run
+// more than once, if another of the same transaction fails.
 func (s *Store) Update(ctx context.Context, f func(tx *Tx) error) error {
 	return s.update(ctx, f, false)
 }
@@ -343,82 +356,102 @@ func (s *Store) UpdateQuietly(ctx context.Context, f func(tx *Tx) error) error {
 }
 
 func (s *Store) update(ctx context.Context, f func(tx *Tx) error, quiet bool) error {
-	j := &job{ctx: ctx, f: f, quiet: quiet, done: make(chan struct{}), lead: make(chan struct{})}
-	s.mu.Lock()
-	s.waiting = append(s.waiting, j)
-	if s.writing {
-		s.mu.Unlock()
-		select {
-		case <-j.done:
-			return j.result()
-		case <-j.lead:
-		}
-		s.mu.Lock()
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	s.writing = true
-	batch := s.waiting[:min(len(s.waiting), maxBatch)]
-	s.waiting = s.waiting[len(batch):]
-	s.mu.Unlock()
-
-	s.commit(batch)
-
-	s.mu.Lock()
-	s.writing = len(s.waiting) > 0
-	if s.writing {
-		close(s.waiting[0].lead)
+	j := &job{ctx: ctx, f: f, quiet: quiet, done: make(chan struct{})}
+	select {
+	case s.jobs <- j:
+	case <-s.closing:
+		return ErrClosed
 	}
-	loud := slices.ContainsFunc(batch, func(j *job) bool { return !j.quiet })
-	if loud && s.changed != nil {
-		close(s.changed)
-		s.changed = nil
+	select {
+	case <-j.done:
+	case <-s.closed:
+		return ErrClosed
 	}
-	s.mu.Unlock()
-	for _, j := range batch {
-		close(j.done)
-	}
-	return j.result()
-}
-
-func (j *job) result() error {
 	if j.panicked != nil {
 		panic(j.panicked)
 	}
 	return j.err
 }
 
-// commit runs updates in one transaction.
-func (s *Store) commit(batch []*job) {
-	failAll := func(err error) {
-		for _, j := range batch {
-			if j.err == nil && j.panicked == nil {
-				j.err = err
+// writer runs updates until the store is closed. It is one goroutine for all of them: SQLite has one writer at a time, and needs much
+// stack, which is grown only once.
+func (s *Store) writer() {
+	defer close(s.closed)
+	for {
+		var batch []*job
+		select {
+		case j := <-s.jobs:
+			batch = append(batch, j)
+		case <-s.closing:
+			return
+		}
+		runtime.Gosched() // whoever is about to update may as well share this transaction
+	more:
+		for len(batch) < maxBatch {
+			select {
+			case j := <-s.jobs:
+				batch = append(batch, j)
+			default:
+				break more
 			}
 		}
+		s.commit(batch)
+		s.mu.Lock()
+		if s.changed != nil && slices.ContainsFunc(batch, func(j *job) bool { return !j.quiet }) {
+			close(s.changed)
+			s.changed = nil
+		}
+		s.mu.Unlock()
+		for _, j := range batch {
+			close(j.done)
+		}
 	}
+}
+
+// commit runs updates in one transaction. If one of them fails, nothing of that transaction stays, and each is run again in one of its
+// own: failures are rare, and a savepoint for each would cost more than the updates themselves.
+func (s *Store) commit(batch []*job) {
+	if err := s.together(batch); err == nil {
+		s.tell(batch)
+		return
+	} else if len(batch) == 1 {
+		if batch[0].err == nil {
+			batch[0].err = err
+		}
+		return
+	}
+	for _, j := range batch {
+		j.err, j.panicked, j.tx = nil, nil, nil
+		s.commit([]*job{j})
+	}
+}
+
+// together runs updates in one transaction; it gives the first error, after which nothing of any of them stays.
+func (s *Store) together(batch []*job) error {
 	ctx := context.Background()
 	sqlTx, err := s.write.db.BeginTx(ctx, nil)
 	if err != nil {
-		failAll(err)
-		return
+		return err
 	}
 	tx := &prepared{Tx: sqlTx, handle: s.write, own: map[string]*sql.Stmt{}}
 	for _, j := range batch {
-		j.run(tx, len(batch) == 1)
-	}
-	if len(batch) == 1 && (batch[0].err != nil || batch[0].panicked != nil) {
-		_ = sqlTx.Rollback()
-		return
+		j.run(tx)
+		if j.panicked != nil || j.err != nil {
+			return errors.Join(errors.New("rolled back"), j.err, sqlTx.Rollback())
+		}
 	}
 	if err := sqlTx.Commit(); err != nil {
 		_ = sqlTx.Rollback()
-		failAll(err)
-		return
+		return err
 	}
-	s.tell(batch)
 	// What was prepared inside is prepared for good now that the connection is free.
 	for query := range tx.own {
 		_, _ = s.write.prepare(ctx, query)
 	}
+	return nil
 }
 
 // tell passes on what committed updates changed. It comes before the next transaction may begin, so that all is told in order.
@@ -439,34 +472,15 @@ func (s *Store) tell(batch []*job) {
 	}
 }
 
-// run runs one update, so that nothing of it stays if it fails. One that is alone has the transaction for that.
-func (j *job) run(tx *prepared, alone bool) {
+// run runs one update.
+func (j *job) run(tx *prepared) {
 	if j.err = j.ctx.Err(); j.err != nil {
 		return
 	}
+	defer func() { j.panicked = recover() }()
 	// A statement that is broken off in the middle would take the others' transaction with it.
-	ctx := context.WithoutCancel(j.ctx)
-	if !alone {
-		if _, j.err = tx.ExecContext(ctx, "SAVEPOINT one"); j.err != nil {
-			return
-		}
-	}
-	func() {
-		defer func() { j.panicked = recover() }()
-		j.tx = &Tx{ctx: ctx, tx: tx}
-		j.err = j.f(j.tx)
-	}()
-	if alone {
-		return
-	}
-	if j.err != nil || j.panicked != nil {
-		if _, err := tx.ExecContext(ctx, "ROLLBACK TO one"); err != nil {
-			j.err = errors.Join(j.err, err)
-		}
-	}
-	if _, err := tx.ExecContext(ctx, "RELEASE one"); err != nil {
-		j.err = errors.Join(j.err, err)
-	}
+	j.tx = &Tx{ctx: context.WithoutCancel(j.ctx), tx: tx}
+	j.err = j.f(j.tx)
 }
 
 // querier is what both a handle and a transaction can do.

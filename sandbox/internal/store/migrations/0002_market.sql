@@ -97,12 +97,10 @@ DROP TABLE calls;
 ALTER TABLE calls_new RENAME TO calls;
 ALTER TABLE attempts_new RENAME TO attempts;
 CREATE INDEX calls_pending ON calls (call_id) WHERE status = 'pending';
-CREATE INDEX calls_by_line ON calls (line_id, call_id);
+CREATE INDEX calls_by_line ON calls (line_id) WHERE line_id <> subject;
 CREATE INDEX calls_by_subject ON calls (subject, call_id);
 CREATE INDEX calls_waiting ON calls (call_id) WHERE status = 'waiting';
 CREATE INDEX attempts_by_call ON attempts (call_id);
-CREATE INDEX attempts_by_line ON attempts (line_id);
-CREATE INDEX attempts_started ON attempts (attempt_id) WHERE outcome = 'started';
 
 -- When time demands something of anything but an instance, by subject.
 CREATE TABLE timers (
