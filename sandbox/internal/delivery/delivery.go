@@ -1,296 +1,261 @@
-// Package delivery makes one attempt at a call: it encodes the body, signs it, posts it to the ISV, and judges the answer as
-// the marketplace would. It keeps nothing; the journal is the caller's.
+// Package delivery makes one attempt at a call: it puts the call into the words of the access interface, signs it, sends it to the
+// ISV, and judges the answer as the marketplace would. It keeps nothing; the journal is the caller's.
+//
+// The rules of package lifecycle decide in the words of V2. For a product that was listed with V1 a call is translated here, see
+// v1.go.
 package delivery
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"mime"
-	"net"
 	"net/http"
 	"net/url"
-	"regexp"
-	"slices"
 	"strings"
-	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
-	"github.com/isvkit/isvkit/openapi/contract"
+	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/providerapi"
-	"github.com/isvkit/isvkit/openapi/sandboxapi"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
-	"github.com/isvkit/isvkit/sdk/signature"
 )
 
-const (
-	// Timeout is how long the marketplace waits for an answer. The newest texts say 20 s, an older one 5 s.
-	Timeout = 20 * time.Second
-	// maxAnswer is how much of an answer is read.
-	maxAnswer = 1 << 20
-	// maxJournal is how much of an answer the journal keeps.
-	maxJournal = 64 << 10
-)
-
-// Sender makes attempts.
-type Sender struct {
-	client  *http.Client
-	signers sync.Map // *signature.Base by key
-}
-
-// NewSender gives a sender. The client's timeout and redirect policy are replaced by the marketplace's; a nil client means
-// http.DefaultTransport.
-func NewSender(client *http.Client) *Sender {
-	own := http.Client{}
-	if client != nil {
-		own = *client
-	}
-	own.Timeout = Timeout
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Sender{client: &own}
-}
-
-func (s *Sender) signer(key string) (*signature.Base, error) {
-	if v, ok := s.signers.Load(key); ok {
-		return v.(*signature.Base), nil //nolint:forcetypeassert // nothing else is stored
-	}
-	signer, err := signature.NewBase(signature.Config{Keys: []string{key}})
-	if err != nil {
-		return nil, err
-	}
-	s.signers.Store(key, signer)
-	return signer, nil
-}
-
-// Target is where a call goes and what signs it.
+// Target is whom a call goes to. It is never printed: it has the keys.
 type Target struct {
-	Address string
+	Address string // the production address
 	Access  catalogue.Access
 	Keys    catalogue.Keys
 }
 
-// Prepared is an attempt that is ready to be sent. Signature and timestamp are made by [Sender.Send].
-type Prepared struct {
-	Activity   providerapi.Activity
-	InstanceID string // queryInstance: the instance asked for
-	Address    string
-	Body       []byte
-	key        string
+// Format keeps the keys out of logs.
+func (t Target) Format(f fmt.State, _ rune) {
+	_, _ = f.Write([]byte("{" + t.Address + ", keys redacted}"))
 }
 
-// Prepare encodes the body. A newInstance gets a new businessId each time.
-func Prepare(t Target, call lifecycle.Call) (Prepared, error) {
-	p := Prepared{Activity: call.Activity, Address: t.Address, key: t.Keys.Base}
-	switch body := call.Body.(type) {
-	case providerapi.NewInstanceCall:
-		body.BusinessID = uuid.NewString()
-		call.Body = body
-	case providerapi.QueryInstanceCall:
-		p.InstanceID = body.InstanceID
+// Facts are what V1 sends along with a call, and V2 does not. Calls of V2, kit calls included, need none.
+type Facts struct {
+	// Order is the order that the call carries out; where there is none, the one that created the instance.
+	Order marketplaceapi.OrderInfo
+	// OrderLineID is the line of Order that the call is about. Empty: its first.
+	OrderLineID string
+	// Instance is the instance that the call is about, as it is now.
+	Instance lifecycle.Instance
+	// Linear is the name of the SKU's linear attribute; diskSize and bandWidth are parameters of V1, anything else is its amount.
+	Linear string
+	// Accepted is when the buyer accepted, for products that are opened then.
+	Accepted time.Time
+}
+
+// Options are about one attempt.
+type Options struct {
+	Debug bool             // a debug call, as the console and the probes make them
+	Now   func() time.Time // real time; default time.Now
+}
+
+func (o Options) now() time.Time {
+	if o.Now == nil {
+		return time.Now()
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // the marketplace's encoder does not
-	if err := enc.Encode(call.Body); err != nil {
-		return p, fmt.Errorf("encode %s: %w", call.Activity, err)
+	return o.Now()
+}
+
+// Prepared is an attempt that is ready to be sent. What is signed, and the signature, is made by [Sender.Send].
+type Prepared struct {
+	Activity providerapi.Activity // as decided: the name in V2, kit calls included
+	Name     string               // as sent: the name in V1 where it goes by V1
+	Class    providerapi.Class
+	Access   catalogue.Access // V2, or V1
+	Method   string
+	Address  string // with the sub-path; base calls of V1: with the parameters that do not depend on the time
+	Body     []byte // nil for base calls of V1
+
+	// Problem says why the call cannot be made: a key that is missing, a call that V1 does not have. Send then sends nothing, and
+	// says so in its Result.
+	Problem string
+	// Needless says why there is nothing to send, although the call is done: V1 has fewer calls than V2.
+	Needless string
+
+	query      url.Values // base calls of V1
+	key        string
+	keyName    string // of the environment variable
+	now        time.Time
+	debug      bool
+	instanceID string // which the answer has to be about
+	metered    bool   // its answer has to tell the usage
+}
+
+// Format keeps the key out of logs.
+func (p Prepared) Format(f fmt.State, _ rune) {
+	_, _ = f.Write([]byte("{" + p.Name + " to " + p.Address + "}"))
+}
+
+// KeyVariable names the environment variable by which the other parts of isvkit know the key that signs the attempt.
+func (p Prepared) KeyVariable() string { return p.keyName }
+
+// The environment variables of the access keys.
+const (
+	baseVariable    = "ISVKIT_BASE_KEY"
+	kitVariable     = "ISVKIT_KIT_KEY"
+	generalVariable = "ISVKIT_GENERAL_KEY"
+	licenseVariable = "ISVKIT_LICENSE_KEY"
+)
+
+// Prepare puts a call into the words of the target's access interface. A newInstance gets a new businessId each time, a kit call
+// its times. The error is about a call that the sandbox itself made wrong; what the target lacks is told by Prepared.Problem.
+func Prepare(t Target, call lifecycle.Call, f Facts, o Options) (Prepared, error) {
+	contract, known := providerapi.Lookup(string(call.Activity))
+	if !known {
+		return Prepared{Activity: call.Activity}, fmt.Errorf("prepare: the contract has no call %q", call.Activity)
 	}
-	p.Body = bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	p := Prepared{
+		Activity: call.Activity, Name: contract.Name, Class: contract.Class, Access: catalogue.AccessV2, Method: http.MethodPost,
+		Address: under(t.Address, contract.SubPath), debug: o.Debug, now: o.now(),
+	}
+	// Order notices and licence calls are signed by V2 whatever the product was listed with: V1 has nothing of the kind.
+	if t.Access == catalogue.AccessV1 && (p.Class == providerapi.ClassBase || p.Class == providerapi.ClassKit) {
+		p.Access = catalogue.AccessV1
+	}
+	p.takeKey(t.Keys)
+	if t.Address == "" {
+		p.Problem = "the ISV has no production address; set it with: isv-sandbox provider URL"
+	} else if err := catalogue.CheckAddress(t.Address); err != nil {
+		p.Problem = err.Error()
+	}
+	body, err := perAttempt(call.Body, o)
+	if err != nil {
+		return p, fmt.Errorf("prepare %s: %w", call.Activity, err)
+	}
+	call.Body = body
+	if q, ok := body.(providerapi.QueryInstanceCall); ok {
+		p.instanceID = q.InstanceID
+		p.metered = f.Instance.ChargingMode == marketplaceapi.ChargingOnDemand || f.Instance.ChargingMode == marketplaceapi.ChargingPackage
+	}
+	if p.Access == catalogue.AccessV1 {
+		if err := p.asV1(t.Address, call, f); err != nil {
+			return p, fmt.Errorf("prepare %s: %w", call.Activity, err)
+		}
+		return p, nil
+	}
+	if p.Body, err = encode(body); err != nil {
+		return p, fmt.Errorf("prepare %s: %w", call.Activity, err)
+	}
 	return p, nil
 }
 
-// Result is what came of an attempt.
-type Result struct {
-	URL         string
-	Status      int
-	ContentType string
-	Answer      string // as the journal keeps it: cut, without passwords
-	Duration    time.Duration
-	Outcome     sandboxapi.AttemptOutcome
-	ResultCode  string
-	Detail      string   // the outcome in words
-	Violations  []string // of the contract
-	Lifecycle   lifecycle.Answer
+// under appends a sub-path to the path of an address, which may have a query.
+func under(address, subPath string) string {
+	if subPath == "" {
+		return address
+	}
+	path, query, has := strings.Cut(address, "?")
+	path = strings.TrimSuffix(path, "/") + subPath
+	if has {
+		path += "?" + query
+	}
+	return path
 }
 
-// Succeeded tells whether the call is done; newInstance is also done when the ISV is still at work on it.
-func (r Result) Succeeded(activity providerapi.Activity) bool {
-	return r.Outcome == sandboxapi.AttemptSucceeded ||
-		r.Outcome == sandboxapi.AttemptInProgress && activity == providerapi.ActivityNewInstance
-}
-
-// Send signs and posts. It fails only if the context is over or the address unusable; whatever the ISV does is a Result.
-func (s *Sender) Send(ctx context.Context, p Prepared) (Result, error) {
-	signer, err := s.signer(p.key)
-	if err != nil {
-		return Result{}, err
-	}
-	params, err := signer.Sign(p.Body)
-	if err != nil {
-		return Result{}, err
-	}
-	target, err := url.Parse(p.Address)
-	if err != nil {
-		return Result{}, fmt.Errorf("production address: %w", err)
-	}
-	query := target.Query()
-	for name, values := range params.Query() {
-		query[name] = values
-	}
-	target.RawQuery = query.Encode()
-	r := Result{URL: target.String()}
-
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL, bytes.NewReader(p.Body))
-	if err != nil {
-		return r, fmt.Errorf("production address: %w", err)
-	}
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Content-Type", "application/json;charset=utf8")
-	req.Header.Set("User-Agent", "isvkit-sandbox")
-
-	start := time.Now()
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return s.failed(ctx, r, start, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	r.Status, r.ContentType = resp.StatusCode, resp.Header.Get("Content-Type")
-	if err != nil {
-		return s.failed(ctx, r, start, err)
-	}
-	r.Duration = time.Since(start)
-	r.Answer = ForJournal(body)
-	judge(&r, p, body)
-	return r, nil
-}
-
-func (s *Sender) failed(ctx context.Context, r Result, start time.Time, err error) (Result, error) {
-	if ctx.Err() != nil {
-		return r, ctx.Err()
-	}
-	r.Duration = time.Since(start)
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		r.Outcome, r.Detail = sandboxapi.AttemptTimeout, fmt.Sprintf("no answer within %s", Timeout)
-		return r, nil
-	}
-	r.Outcome = sandboxapi.AttemptUnreachable
-	// The URL in the error would repeat the whole query.
-	var urlErr *url.Error
-	if errors.As(err, &urlErr) {
-		err = urlErr.Err
-	}
-	r.Detail = "no answer: " + err.Error()
-	return r, nil
-}
-
-// judge decides what an answer is worth. The transport rules and the result code decide; everything else that is not as the
-// contract says is told as a violation.
-func judge(r *Result, p Prepared, body []byte) {
-	r.Outcome = sandboxapi.AttemptInvalidAnswer
-	if r.Status != http.StatusOK {
-		r.Detail = fmt.Sprintf("HTTP status %d, expected 200 whatever happens", r.Status)
-		return
-	}
-	if media, _, err := mime.ParseMediaType(r.ContentType); err != nil || media != "application/json" {
-		r.Detail = fmt.Sprintf("Content-Type %q, expected application/json", r.ContentType)
-		return
-	}
-	if len(body) > maxAnswer {
-		r.Detail = fmt.Sprintf("the answer is longer than %d bytes", maxAnswer)
-		return
-	}
-	schema, err := contract.Provider().Answer(string(p.Activity))
-	if err != nil {
-		r.Detail = err.Error()
-		return
-	}
-	r.Violations = schema.Violations(body)
-	var answer struct {
-		ResultCode json.RawMessage `json:"resultCode"`
-		ResultMsg  json.RawMessage `json:"resultMsg"`
-		InstanceID json.RawMessage `json:"instanceId"`
-		Info       json.RawMessage `json:"info"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		r.Detail = "the answer is no JSON object"
-		return
-	}
-	if len(answer.ResultMsg) == 0 {
-		r.Violations = append(r.Violations, "resultMsg is missing; the guides differ on whether it may be, send it")
-	}
-	if err := json.Unmarshal(answer.ResultCode, &r.ResultCode); err != nil || r.ResultCode == "" {
-		r.Detail = "resultCode is missing, or no text"
-		return
-	}
-	switch providerapi.ResultCode(r.ResultCode) {
-	case providerapi.ResultSuccess:
-		r.Outcome = sandboxapi.AttemptSucceeded
-	case providerapi.ResultInProgress:
-		r.Outcome, r.Detail = sandboxapi.AttemptInProgress, "the ISV is still at work on it"
-	case providerapi.ResultInstanceNotFound:
-		r.Outcome, r.Detail = sandboxapi.AttemptRefused, "the ISV knows no such instance"
-		if p.Activity == providerapi.ActivityReleaseInstance {
-			r.Outcome = sandboxapi.AttemptSucceeded // gone is gone
-		}
-	default:
-		r.Outcome, r.Detail = sandboxapi.AttemptRefused, "result code "+r.ResultCode
-		if meaning := contract.Provider().Meaning("ResultCode", r.ResultCode); meaning != "" {
-			r.Detail += ": " + meaning
-		}
-		if r.ResultCode == string(providerapi.ResultAuthenticationFailed) {
-			r.Detail += "; has the ISV the base key of this sandbox's key file?"
-		}
-	}
+func (p *Prepared) takeKey(keys catalogue.Keys) {
 	switch {
-	case p.Activity == providerapi.ActivityNewInstance && r.Succeeded(p.Activity):
-		judgeInstanceID(r, answer.InstanceID)
-	case p.Activity == providerapi.ActivityQueryInstance && r.Outcome == sandboxapi.AttemptSucceeded:
-		judgeInfo(r, answer.Info, p.InstanceID)
+	case p.Class == providerapi.ClassBase || p.Access == catalogue.AccessV1:
+		p.key, p.keyName = keys.Base, baseVariable
+	case p.Class == providerapi.ClassKit:
+		p.key, p.keyName = keys.Kit, kitVariable
+	case p.Class == providerapi.ClassGeneral:
+		p.key, p.keyName = keys.General, generalVariable
+	case p.Class == providerapi.ClassLicense:
+		p.key, p.keyName = keys.License, licenseVariable
+	}
+	if p.key == "" {
+		p.Problem = fmt.Sprintf("the seller has no access key of the class %s, which signs %s; set %s in the sandbox's key file, and at the ISV",
+			p.Class, p.Name, p.keyName)
 	}
 }
 
-func judgeInstanceID(r *Result, raw json.RawMessage) {
-	var id string
-	if err := json.Unmarshal(raw, &id); err != nil || id == "" {
-		r.Outcome, r.Detail = sandboxapi.AttemptInvalidAnswer, "instanceId is missing, or no text"
-		return
+// encode gives compact JSON with sorted names, as the marketplace sends it: the fields of the generated types are in order.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // the marketplace's encoder does not
+	if err := enc.Encode(v); err != nil {
+		return nil, err
 	}
-	if n := utf8.RuneCountInString(id); n > 64 {
-		r.Outcome, r.Detail = sandboxapi.AttemptInvalidAnswer, fmt.Sprintf("instanceId is %d characters long, expected at most 64", n)
-		return
-	}
-	r.Lifecycle = lifecycle.Answer{InProgress: r.Outcome == sandboxapi.AttemptInProgress, InstanceID: id}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-func judgeInfo(r *Result, raw json.RawMessage, instanceID string) {
-	var info []providerapi.InstanceInfo
-	if len(raw) > 0 {
-		if err := json.Unmarshal(raw, &info); err != nil {
-			r.Outcome, r.Detail = sandboxapi.AttemptInvalidAnswer, "info is not as the contract says"
-			return
-		}
-	}
-	i := slices.IndexFunc(info, func(i providerapi.InstanceInfo) bool { return i.InstanceID == instanceID })
-	if i < 0 {
-		r.Outcome, r.Detail = sandboxapi.AttemptInvalidAnswer, "info has no entry for the instance that was asked for"
-		return
-	}
-	r.Lifecycle.FrontEndURL = info[i].AppInfo.FrontEndURL
+// beijing is where kit calls have their time from.
+var beijing = time.FixedZone("UTC+8", 8*60*60)
+
+// digitsOf writes a time as yyyyMMddHHmmssSSS.
+func digitsOf(t time.Time) string {
+	return strings.Replace(t.Format("20060102150405.000"), ".", "", 1)
 }
 
-var passwordForm = regexp.MustCompile(`("(?i:password)"\s*:\s*)"(?:[^"\\]|\\.)*"`)
-
-// ForJournal cuts an answer and blanks the initial passwords in it, so that it can be kept and shown.
-func ForJournal(body []byte) string {
-	// Blank first: a cut in the middle of a password would hide it from the pattern.
-	blanked := passwordForm.ReplaceAll(body, []byte(`$1"***"`))
-	return strings.ToValidUTF8(string(blanked[:min(len(blanked), maxJournal)]), "\uFFFD")
+// perAttempt sets what differs from attempt to attempt.
+func perAttempt(body any, o Options) (any, error) {
+	flag, kitFlag := providerapi.TestFlag(""), providerapi.KitTestFlagReal
+	if o.Debug {
+		flag, kitFlag = providerapi.TestFlagDebug, providerapi.KitTestFlagDebug
+	}
+	stamp := func() string { return digitsOf(o.now().In(beijing)) }
+	switch b := body.(type) {
+	case providerapi.NewInstanceCall:
+		b.BusinessID, b.TestFlag = newBusinessID(), flag
+		return b, nil
+	case providerapi.QueryInstanceCall:
+		b.TestFlag = flag
+		return b, nil
+	case providerapi.RefreshInstanceCall:
+		b.TestFlag = flag
+		return b, nil
+	case providerapi.UpdateInstanceStatusCall:
+		b.TestFlag = flag
+		return b, nil
+	case providerapi.ReleaseInstanceCall:
+		b.TestFlag = flag
+		return b, nil
+	case providerapi.UpgradeInstanceCall:
+		b.TestFlag = flag
+		return b, nil
+	case providerapi.ChangeInstanceCheckCall:
+		b.TestFlag = flag
+		return b, nil
+	case providerapi.OrderNotifyCall:
+		b.TestFlag = flag
+		return b, nil
+	case providerapi.RefreshLicenseCodeCall:
+		b.TestFlag = flag
+		return b, nil
+	case providerapi.UpdateLicenseCodeStatusCall:
+		b.TestFlag = flag
+		return b, nil
+	case providerapi.ReleaseLicenseCodeCall:
+		b.TestFlag = flag
+		return b, nil
+	case providerapi.GetLicenseAsyncCall:
+		b.TestFlag = flag
+		return b, nil
+	case providerapi.TenantSyncCall:
+		b.TestFlag, b.TimeStamp = kitFlag, stamp()
+		return b, nil
+	case providerapi.ApplicationSyncCall:
+		b.TestFlag, b.TimeStamp = kitFlag, stamp()
+		return b, nil
+	case providerapi.AuthSyncCall:
+		b.TestFlag, b.TimeStamp = kitFlag, stamp()
+		b.CurrentSyncTime = b.TimeStamp
+		return b, nil
+	case providerapi.SingleOrgSyncCall:
+		b.TestFlag, b.TimeStamp = kitFlag, stamp()
+		return b, nil
+	case providerapi.AllOrgSyncCall:
+		b.TestFlag, b.TimeStamp = kitFlag, stamp()
+		return b, nil
+	}
+	return nil, fmt.Errorf("a body of type %T is none of the contract's calls", body)
 }
+
+// newBusinessID is the id of one request.
+func newBusinessID() string { return uuid.NewString() }
