@@ -34,7 +34,7 @@ func (p *Prepared) asV1(address string, call lifecycle.Call, f Facts) error {
 	case providerapi.QueryInstanceCall:
 		mode := f.Instance.ChargingMode
 		if !p.debug && (mode == marketplaceapi.ChargingPeriod || mode == marketplaceapi.ChargingOneTime) {
-			again := providerapi.NewInstanceCall{OrderID: f.Order.OrderID, OrderLineID: f.OrderLineID, BusinessID: newBusinessID()}
+			again := providerapi.NewInstanceCall{OrderID: purchase(f), OrderLineID: f.Instance.OrderLineID, BusinessID: newBusinessID()}
 			p.v1NewInstance(address, again, f)
 			return nil
 		}
@@ -75,24 +75,22 @@ func (p *Prepared) cannot(format string, args ...any) {
 // pairs are parameters; empty ones are not sent.
 type pairs map[string]string
 
-// v1Base makes a base call: all of it is in the query. The address shows the parameters in their order; timeStamp and authToken
-// follow when it is signed.
+// v1Base makes a base call: all of it is in the query, and signed with whatever query the production address has itself. The address
+// shows the parameters in their order; timeStamp and authToken follow when it is signed.
 func (p *Prepared) v1Base(address, name string, params pairs) {
-	p.Name, p.Method = name, http.MethodGet
-	p.query = url.Values{"activity": {name}}
+	path, own, _ := strings.Cut(address, "?")
+	query, err := url.ParseQuery(own)
+	if err != nil {
+		p.cannot("the query of the production address cannot be read")
+	}
+	p.Name, p.Method, p.query = name, http.MethodGet, query
+	p.query.Set("activity", name)
 	for name, value := range params {
 		if value != "" && name != "" {
 			p.query.Set(name, value)
 		}
 	}
-	p.Address = withQuery(address, p.query.Encode())
-}
-
-func withQuery(address, query string) string {
-	if strings.Contains(address, "?") {
-		return address + "&" + query
-	}
-	return address + "?" + query
+	p.Address = path + "?" + p.query.Encode()
 }
 
 // purchase is the order that made the instance.

@@ -16,6 +16,7 @@ import (
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/delivery"
+	"github.com/isvkit/isvkit/sandbox/internal/fault"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
@@ -77,7 +78,7 @@ func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 	if err != nil {
 		return err
 	}
-	result, err := o.sender.Send(ctx, prepared)
+	result, err := o.sender.Send(ctx, prepared, fault.Exchange{})
 	if err != nil {
 		return err
 	}
@@ -91,14 +92,18 @@ func (o *Outbox) start(tx *store.Tx, call *store.Call) (delivery.Prepared, store
 	if err != nil {
 		return delivery.Prepared{}, store.Attempt{}, fmt.Errorf("product %s: %w", call.ProductCode, err)
 	}
-	prepared, err := delivery.Prepare(target, call.Call)
+	facts, err := o.facts(tx, target.Access, *call)
+	if err != nil {
+		return delivery.Prepared{}, store.Attempt{}, err
+	}
+	prepared, err := delivery.Prepare(target, call.Call, facts, delivery.Options{Debug: call.Debug})
 	if err != nil {
 		return prepared, store.Attempt{}, err
 	}
 	call.Attempts++
 	a := store.Attempt{
 		CallID: call.ID, About: call.About, Activity: call.Call.Activity, Number: call.Attempts,
-		StartedAt: o.clock.Now(), Method: "POST", URL: prepared.Address, RequestBody: string(prepared.Body),
+		StartedAt: o.clock.Now(), Method: prepared.Method, URL: prepared.Address, RequestBody: string(prepared.Body),
 	}
 	a.ID, err = tx.StartAttempt(a)
 	return prepared, a, err
@@ -160,7 +165,10 @@ func (o *Outbox) finish(tx *store.Tx, call store.Call, a store.Attempt, r delive
 
 // journaled completes an attempt, and tells the log of it.
 func (o *Outbox) journaled(a store.Attempt, call store.Call, r delivery.Result) store.Attempt {
-	a.URL, a.Status, a.ContentType, a.ResponseBody, a.Duration = r.URL, r.Status, r.ContentType, r.Answer, r.Duration
+	if r.URL != "" { // it was sent
+		a.URL, a.RequestHeaders, a.RequestBody = r.URL, r.RequestHeaders, r.RequestBody
+	}
+	a.Status, a.ContentType, a.ResponseBody, a.Duration = r.Status, r.ContentType, r.Answer, r.Duration
 	a.Outcome, a.ResultCode, a.Detail, a.Violations = r.Outcome, r.ResultCode, r.Detail, r.Violations
 	level := slog.LevelInfo
 	if !r.Succeeded(call.Call.Activity) {
@@ -191,7 +199,7 @@ func (o *Outbox) Ask(ctx context.Context, about store.About, c lifecycle.Call, d
 	if err != nil {
 		return call, delivery.Result{}, err
 	}
-	result, err := o.sender.Send(ctx, prepared)
+	result, err := o.sender.Send(ctx, prepared, fault.Exchange{})
 	if err != nil {
 		return call, result, err
 	}
