@@ -79,17 +79,20 @@ func (e CallStatus) Valid() bool {
 
 // Defines values for InstanceStatus.
 const (
-	InstanceCreating InstanceStatus = "creating"
-	InstanceFailed   InstanceStatus = "failed"
-	InstanceFrozen   InstanceStatus = "frozen"
-	InstanceOpening  InstanceStatus = "opening"
-	InstanceReady    InstanceStatus = "ready"
-	InstanceReleased InstanceStatus = "released"
+	InstanceAwaitingAcceptance InstanceStatus = "awaiting-acceptance"
+	InstanceCreating           InstanceStatus = "creating"
+	InstanceFailed             InstanceStatus = "failed"
+	InstanceFrozen             InstanceStatus = "frozen"
+	InstanceOpening            InstanceStatus = "opening"
+	InstanceReady              InstanceStatus = "ready"
+	InstanceReleased           InstanceStatus = "released"
 )
 
 // Valid indicates whether the value is a known member of the InstanceStatus enum.
 func (e InstanceStatus) Valid() bool {
 	switch e {
+	case InstanceAwaitingAcceptance:
+		return true
 	case InstanceCreating:
 		return true
 	case InstanceFailed:
@@ -109,14 +112,17 @@ func (e InstanceStatus) Valid() bool {
 
 // Defines values for OrderStatus.
 const (
-	OrderCompleted  OrderStatus = "completed"
-	OrderFailed     OrderStatus = "failed"
-	OrderProcessing OrderStatus = "processing"
+	OrderAwaitingAcceptance OrderStatus = "awaiting-acceptance"
+	OrderCompleted          OrderStatus = "completed"
+	OrderFailed             OrderStatus = "failed"
+	OrderProcessing         OrderStatus = "processing"
 )
 
 // Valid indicates whether the value is a known member of the OrderStatus enum.
 func (e OrderStatus) Valid() bool {
 	switch e {
+	case OrderAwaitingAcceptance:
+		return true
 	case OrderCompleted:
 		return true
 	case OrderFailed:
@@ -304,7 +310,7 @@ type Instance struct {
 	// SKUCode Its SKU now.
 	SKUCode string `json:"skuCode"`
 
-	// Status `creating` newInstance is not answered yet; `opening` the ISV has it and is asked until it is ready; `ready` in use;
+	// Status `awaiting-acceptance` the buyer has paid and has yet to accept; `creating` newInstance is not answered yet; `opening` the ISV has it and is asked until it is ready; `ready` in use;
 	// `frozen` expired or in violation, data kept; `released` deleted; `failed` never came into being, the order was refunded.
 	Status InstanceStatus `json:"status"`
 }
@@ -314,7 +320,7 @@ type InstanceList struct {
 	Instances []Instance `json:"instances"`
 }
 
-// InstanceStatus `creating` newInstance is not answered yet; `opening` the ISV has it and is asked until it is ready; `ready` in use;
+// InstanceStatus `awaiting-acceptance` the buyer has paid and has yet to accept; `creating` newInstance is not answered yet; `opening` the ISV has it and is asked until it is ready; `ready` in use;
 // `frozen` expired or in violation, data kept; `released` deleted; `failed` never came into being, the order was refunded.
 type InstanceStatus string
 
@@ -332,7 +338,9 @@ type Order struct {
 	// OrderType NEW, RENEW, CHANGE or UNSUBSCRIBE.
 	OrderType string `json:"orderType"`
 
-	// Status A failed order is one that the ISV could not fulfil in time; the buyer gets the money back.
+	// Status `awaiting-acceptance` it is paid, and the buyer has yet to accept what was agreed; `processing` the ISV is being called for at least
+	// one of its lines; `completed` the ISV has done all of them; `failed` all are done, and at least one the ISV could not fulfil in
+	// time, so that the buyer gets the money for it back.
 	Status OrderStatus `json:"status"`
 }
 
@@ -347,7 +355,9 @@ type OrderPlaced struct {
 	Order    Order    `json:"order"`
 }
 
-// OrderStatus A failed order is one that the ISV could not fulfil in time; the buyer gets the money back.
+// OrderStatus `awaiting-acceptance` it is paid, and the buyer has yet to accept what was agreed; `processing` the ISV is being called for at least
+// one of its lines; `completed` the ISV has done all of them; `failed` all are done, and at least one the ISV could not fulfil in
+// time, so that the buyer gets the money for it back.
 type OrderStatus string
 
 // Problem defines model for Problem.
