@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
+	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
+	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 )
 
 // mocks are the nine debugging orders. Their ids are official, "MONTY" included; which type and charging mode the others than
@@ -32,18 +34,17 @@ func Mock(id string) (marketplaceapi.OrderInfo, bool) {
 		if m.id != id {
 			continue
 		}
+		hundred, _ := ParseAmount("100")
 		line := Line{
-			Product: Product{
-				SKUCode: "0a4d1578-5295-46a7-92d4-7c803dccc51d", ProductID: "OFFI846204237451911168",
-				Name: "Mock product, " + string(m.mode), ChargingMode: m.mode, Price: 2,
-			},
-			Quantity: 50, Period: m.period,
-			ExtendParams: map[string]string{"emailDomainName": "mail.example.com", "ip": "127.0.0.1"},
+			Product: lifecycle.Product{SKUCode: "0a4d1578-5295-46a7-92d4-7c803dccc51d", ProductID: "OFFI846204237451911168", Quantity: 50},
+			Name:    "Mock product, " + string(m.mode), ChargingMode: m.mode, Period: m.period,
+			ExtendParams: []marketplaceapi.ExtendParam{{Name: "emailDomainName", Value: "mail.example.com"}, {Name: "ip", Value: "127.0.0.1"}},
+			Full:         hundred, Paid: hundred,
 		}
 		if m.period.Number > 0 {
 			line.Expire = m.period.ExpireFrom(placed)
 		}
-		return Document(m.id, m.kind, placed, line), true
+		return Document(m.id, m.kind, placed, catalogue.DemoBuyer.Info, line), true
 	}
 	return marketplaceapi.OrderInfo{}, false
 }
