@@ -461,12 +461,6 @@ type Effect struct {
 	Unsubscribe    bool // the marketplace unsubscribes on its own and has to release what may be there
 }
 
-// Done tells whether an answer that is no refusal ends the call. 000004 ends newInstance, because queryInstance is asked from then
-// on; but V1 has no such asking, so its newInstance is called again.
-func (i *Instance) Done(call Call, answer Answer) bool {
-	return !answer.InProgress || call.Activity == providerapi.ActivityNewInstance && !i.V1
-}
-
 // Succeeded applies the answer to a call that succeeded.
 func (i *Instance) Succeeded(call Call, answer Answer) Effect {
 	switch call.Activity {

@@ -130,7 +130,6 @@ func TestInstance_V1(t *testing.T) {
 	terms := kinds["period"]
 	terms.V1 = true
 	i, calls := lifecycle.New(first, terms)
-	require.False(t, i.Done(calls[0], lifecycle.Answer{InProgress: true, InstanceID: "i-1"}), "V1 has no polling; it is called again")
 	e := i.Succeeded(calls[0], lifecycle.Answer{InstanceID: "i-1", FrontEndURL: "https://app.example.com"})
 	require.Equal(t, lifecycle.Effect{OrderCompleted: true}, e)
 	require.Equal(t, sandboxapi.InstanceReady, i.Status)
@@ -142,9 +141,6 @@ func TestInstance_V1(t *testing.T) {
 	require.Equal(t, sandboxapi.InstanceFrozen, i.Status)
 	apply(&i, calls)
 	require.Equal(t, sandboxapi.InstanceReady, i.Status)
-
-	require.True(t, new(ready(t)).Done(lifecycle.Call{Activity: providerapi.ActivityNewInstance}, lifecycle.Answer{InProgress: true}))
-	require.False(t, new(ready(t)).Done(lifecycle.Call{Activity: providerapi.ActivityQueryInstance}, lifecycle.Answer{InProgress: true}))
 }
 
 // TestInstance_CancelRenewal takes renewals back, the latest first.

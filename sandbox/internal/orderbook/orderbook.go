@@ -3,9 +3,15 @@
 package orderbook
 
 import (
+	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
@@ -20,174 +26,147 @@ import (
 )
 
 // ErrInvalid is wrapped by errors about what was asked for.
-var ErrInvalid = errors.New("invalid")
+var ErrInvalid = catalogue.ErrInvalid
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrInvalid, fmt.Errorf(format, args...))
+}
+
+// Refusal is why the marketplace, or the ISV, does not do what was asked for, though it was asked for rightly.
+type Refusal struct {
+	Kind   RefusalKind
+	Detail string
+}
+
+func (e *Refusal) Error() string { return e.Detail }
+
+// RefusalKind tells refusals apart.
+type RefusalKind string
+
+// The kinds.
+const (
+	NotOnSale     RefusalKind = "not-on-sale"
+	NoProvider    RefusalKind = "no-provider"     // nobody said where the ISV is
+	NoChangeCheck RefusalKind = "no-change-check" // the product offers no renewal with a change
+	ChangeRefused RefusalKind = "change-refused"  // the ISV does not allow it
+	NoAnswer      RefusalKind = "no-answer"       // the ISV gave none that can be used
+)
+
+// Asker makes a call at once and gives its answer; see package outbox.
+type Asker interface {
+	Ask(ctx context.Context, about store.About, c lifecycle.Call, debug bool) (store.Call, delivery.Result, error)
+}
+
+// Licences gives licences out. A product that is sold by licence has these instead of instances.
+type Licences interface {
+	// Issue makes the licence of the n-th line of a paid order, counted from 0.
+	Issue(tx *store.Tx, o store.Order, n int, line order.Line, product catalogue.Product) error
+}
+
+// Config is what a book needs.
+type Config struct {
+	Store *store.Store
+	Clock *clock.Clock
+	Asker Asker
+	// Random gives the order ids; the same bytes give the same ids to the same purchases at the same times. It is read once.
+	// Default: crypto/rand.
+	Random io.Reader
+	// Licences may be nil; then products that are sold by licence cannot be bought.
+	Licences Licences
+}
 
 // Book is the order book. It is the handler of the calls about instances, see package outbox.
 type Book struct {
-	store *store.Store
-	clock *clock.Clock
+	cfg    Config
+	key    [32]byte // makes order ids
+	bought atomic.Uint64
 }
 
 // New gives a book.
-func New(s *store.Store, c *clock.Clock) *Book { return &Book{store: s, clock: c} }
-
-// Purchase is what a buyer asks for.
-type Purchase struct {
-	SKUCode      string
-	Period       string // such as 1y; empty: 1y where something expires
-	Quantity     int    // 0: 1
-	ExtendParams map[string]string
+func New(cfg Config) (*Book, error) {
+	b := &Book{cfg: cfg}
+	if cfg.Random == nil {
+		b.cfg.Random = rand.Reader
+	}
+	if _, err := io.ReadFull(b.cfg.Random, b.key[:]); err != nil {
+		return nil, fmt.Errorf("random source of order ids: %w", err)
+	}
+	return b, nil
 }
 
-// Buy places and pays an order.
-func (b *Book) Buy(ctx context.Context, p Purchase) (store.Order, lifecycle.Instance, error) {
-	product, err := order.FindProduct(p.SKUCode)
+// newID gives an order id that is free. It is made from what causes the order, rather than drawn, so that it does not depend on
+// which of several orders of one moment is written first.
+func (b *Book) newID(tx *store.Tx, now time.Time, cause string) (string, error) {
+	for n := 0; ; n++ {
+		mac := hmac.New(sha256.New, b.key[:])
+		_, _ = fmt.Fprintf(mac, "%s %d", cause, n)
+		id, err := order.NewID(now, bytes.NewReader(mac.Sum(nil)))
+		if err != nil {
+			return "", err
+		}
+		if taken, err := tx.HasOrder(id); err != nil || !taken {
+			return id, err
+		}
+	}
+}
+
+// Placement is an order that is placed and paid.
+type Placement struct {
+	Type    marketplaceapi.OrderType
+	Status  sandboxapi.OrderStatus // empty: processing
+	Product catalogue.Product
+	BuyerID string
+	LineID  string // the instance that it is about; empty: its lines create theirs
+	Cause   string // what tells it from other orders of the same time
+	Lines   []order.Line
+}
+
+// Place writes an order and tells the ISV of it, if it wants to know of orders. What follows from the order is the caller's.
+func (b *Book) Place(tx *store.Tx, p Placement) (store.Order, error) {
+	now := b.cfg.Clock.Now()
+	buyer, err := tx.Buyer(p.BuyerID)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Order{}, invalid("buyerId %q: there is no such buyer", p.BuyerID)
+	}
 	if err != nil {
-		return store.Order{}, lifecycle.Instance{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return store.Order{}, err
 	}
-	now := b.clock.Now()
-	line := order.Line{Product: product, Quantity: max(p.Quantity, 1), ExtendParams: p.ExtendParams}
-	switch {
-	case order.Expires(product.ChargingMode):
-		if line.Period, err = order.ParsePeriod(orDefault(p.Period, "1y")); err != nil {
-			return store.Order{}, lifecycle.Instance{}, fmt.Errorf("%w: %w", ErrInvalid, err)
-		}
-		line.Expire = line.Period.ExpireFrom(now)
-	case p.Period != "":
-		return store.Order{}, lifecycle.Instance{}, fmt.Errorf("%w: period: %s is charged %s and has none", ErrInvalid, p.SKUCode, product.ChargingMode)
-	}
-	doc := order.Document(order.NewID(now), marketplaceapi.OrderNew, now, line)
-	o := newOrder(doc, doc.OrderLine[0].OrderLineID, now)
-	i, calls := lifecycle.New(lifecycleOrder(o), product.ChargingMode, order.ProductOf(doc), now, line.Expire)
-	i.SellerID, i.ProductCode, i.BuyerID = catalogue.DemoSeller, "demo", catalogue.DemoBuyer.ID
-	err = b.store.Update(ctx, func(tx *store.Tx) error {
-		return errors.Join(tx.AddOrder(o), tx.PutInstance(i), tx.AddCalls(store.AboutInstance(i), now, calls))
-	})
-	return o, i, err
-}
-
-func orDefault(s, d string) string {
-	if s == "" {
-		return d
-	}
-	return s
-}
-
-func newOrder(doc marketplaceapi.OrderInfo, lineID string, now time.Time) store.Order {
-	return store.Order{OrderID: doc.OrderID, LineID: lineID, Type: doc.OrderType, Status: sandboxapi.OrderProcessing, CreatedAt: now, Document: doc}
-}
-
-func lifecycleOrder(o store.Order) lifecycle.Order {
-	return lifecycle.Order{OrderID: o.OrderID, OrderLineID: o.Document.OrderLine[0].OrderLineID, Type: o.Type}
-}
-
-// move changes an instance and queues the calls that the change yields.
-func (b *Book) move(ctx context.Context, lineID string, f func(tx *store.Tx, i *lifecycle.Instance, now time.Time) ([]lifecycle.Call, error)) (i lifecycle.Instance, err error) {
-	err = b.store.Update(ctx, func(tx *store.Tx) error {
-		if i, err = tx.Instance(lineID); err != nil {
-			return err
-		}
-		now := b.clock.Now()
-		calls, err := f(tx, &i, now)
-		if err != nil {
-			return err
-		}
-		return errors.Join(tx.PutInstance(i), tx.AddCalls(store.AboutInstance(i), now, calls))
-	})
-	return i, err
-}
-
-// lineOf describes an instance as a line of a new order about it.
-func lineOf(i lifecycle.Instance) order.Line {
-	product, err := order.FindProduct(i.Product.SKUCode)
-	if err != nil { // an instance that was registered from outside the catalogue
-		product = order.Product{SKUCode: i.Product.SKUCode, ProductID: i.Product.ProductID, ChargingMode: i.ChargingMode}
-	}
-	return order.Line{Product: product, Quantity: max(i.Product.Quantity, 1), Expire: i.ExpireTime}
-}
-
-// Renew renews by a period such as 1y.
-func (b *Book) Renew(ctx context.Context, lineID, period string) (o store.Order, i lifecycle.Instance, err error) {
-	p, err := order.ParsePeriod(orDefault(period, "1y"))
+	id, err := b.newID(tx, now, fmt.Sprintf("%s %s %s", p.Type, p.LineID, p.Cause))
 	if err != nil {
-		return o, i, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return store.Order{}, err
 	}
-	i, err = b.move(ctx, lineID, func(tx *store.Tx, i *lifecycle.Instance, now time.Time) ([]lifecycle.Call, error) {
-		line := lineOf(*i)
-		line.Period = p
-		// Who renews late pays from now on, not for the time the instance was frozen.
-		from := i.ExpireTime
-		if now.After(from) {
-			from = now
-		}
-		line.Expire = p.ExpireFrom(from)
-		o = newOrder(order.Document(order.NewID(now), marketplaceapi.OrderRenew, now, line), lineID, now)
-		calls, err := i.Renew(lifecycleOrder(o), line.Expire)
-		if err != nil {
-			return nil, err
-		}
-		return calls, tx.AddOrder(o)
-	})
-	return o, i, err
+	o := store.Order{
+		OrderID: id, SellerID: p.Product.SellerID, ProductCode: p.Product.Code, BuyerID: p.BuyerID, LineID: p.LineID,
+		Type: p.Type, Status: p.Status, CreatedAt: now, Document: order.Document(id, p.Type, now, buyer.Info, p.Lines...),
+	}
+	if o.LineID == "" {
+		o.LineID = order.LineID(id, 1)
+	}
+	if o.Status == "" {
+		o.Status = sandboxapi.OrderProcessing
+	}
+	if err := tx.AddOrder(o); err != nil || !p.Product.OrderNotify {
+		return o, err
+	}
+	return o, b.notify(tx, o, now)
 }
 
-// Upgrade orders another product or quantity.
-func (b *Book) Upgrade(ctx context.Context, lineID, sku string, quantity int) (o store.Order, i lifecycle.Instance, err error) {
-	i, err = b.move(ctx, lineID, func(tx *store.Tx, i *lifecycle.Instance, now time.Time) ([]lifecycle.Call, error) {
-		line := lineOf(*i)
-		if sku != "" {
-			if line.Product, err = order.FindProduct(sku); err != nil {
-				return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-			}
-			if line.Product.ChargingMode != i.ChargingMode {
-				return nil, fmt.Errorf("%w: skuCode: %s is charged %s, the instance %s", ErrInvalid, sku, line.Product.ChargingMode, i.ChargingMode)
-			}
-		}
-		if quantity > 0 {
-			line.Quantity = quantity
-		}
-		if line.Product.SKUCode == i.Product.SKUCode && line.Quantity == i.Product.Quantity {
-			return nil, fmt.Errorf("%w: the instance is of that product and quantity already", ErrInvalid)
-		}
-		o = newOrder(order.Document(order.NewID(now), marketplaceapi.OrderChange, now, line), lineID, now)
-		calls, err := i.Upgrade(lifecycleOrder(o))
-		if err != nil {
-			return nil, err
-		}
-		return calls, tx.AddOrder(o)
-	})
-	return o, i, err
+// notify tells the ISV of an order, each of its lines in one notice. They are no part of any instance's calls, so that a notice which
+// fails holds nothing up.
+func (b *Book) notify(tx *store.Tx, o store.Order, now time.Time) error {
+	about := store.About{Subject: "order/" + o.OrderID, SellerID: o.SellerID, ProductCode: o.ProductCode}
+	var calls []lifecycle.Call
+	for _, l := range o.Document.OrderLine {
+		calls = append(calls, lifecycle.Call{Activity: providerapi.ActivityOrderNotify, OrderID: o.OrderID, Body: providerapi.OrderNotifyCall{
+			Activity: providerapi.ActivityOrderNotify, OrderID: o.OrderID, OrderLineID: l.OrderLineID,
+		}})
+	}
+	return tx.AddCalls(about, now, calls)
 }
 
-// Release unsubscribes.
-func (b *Book) Release(ctx context.Context, lineID string) (o store.Order, i lifecycle.Instance, err error) {
-	i, err = b.move(ctx, lineID, func(tx *store.Tx, i *lifecycle.Instance, now time.Time) ([]lifecycle.Call, error) {
-		o = newOrder(order.Document(order.NewID(now), marketplaceapi.OrderUnsubscribe, now, lineOf(*i)), lineID, now)
-		calls, err := i.Unsubscribe(lifecycleOrder(o))
-		if err != nil {
-			return nil, err
-		}
-		return calls, tx.AddOrder(o)
-	})
-	return o, i, err
-}
-
-// Freeze freezes for a violation.
-func (b *Book) Freeze(ctx context.Context, lineID string) (lifecycle.Instance, error) {
-	return b.move(ctx, lineID, func(_ *store.Tx, i *lifecycle.Instance, _ time.Time) ([]lifecycle.Call, error) { return i.Freeze() })
-}
-
-// Unfreeze ends a violation.
-func (b *Book) Unfreeze(ctx context.Context, lineID string) (lifecycle.Instance, error) {
-	return b.move(ctx, lineID, func(_ *store.Tx, i *lifecycle.Instance, _ time.Time) ([]lifecycle.Call, error) { return i.Unfreeze() })
-}
-
-// Tick does what time demands of an instance.
-func (b *Book) Tick(ctx context.Context, lineID string) error {
-	_, err := b.move(ctx, lineID, func(_ *store.Tx, i *lifecycle.Instance, now time.Time) ([]lifecycle.Call, error) {
-		return i.Tick(now), nil
-	})
-	return err
+// lifecycleOrder names the n-th line of an order, counted from 0.
+func lifecycleOrder(o store.Order, n int) lifecycle.Order {
+	return lifecycle.Order{OrderID: o.OrderID, OrderLineID: o.Document.OrderLine[n].OrderLineID, Paid: o.CreatedAt}
 }
 
 // Accept refuses an instance id that another order line got already: the marketplace tells instances apart by it.
@@ -223,65 +202,99 @@ func (b *Book) Ended(tx *store.Tx, call store.Call, r delivery.Result, succeeded
 }
 
 func (b *Book) apply(tx *store.Tx, i *lifecycle.Instance, call lifecycle.Call, e lifecycle.Effect, now time.Time) error {
-	if e.OrderCompleted && call.Activity != providerapi.ActivityNewInstance {
-		if err := tx.SetOrderStatus(call.OrderID, sandboxapi.OrderCompleted); err != nil {
+	// Only the order that created the instance has a line that is named like it; every other has one line.
+	lineID := order.LineID(call.OrderID, 1)
+	if call.OrderID == i.OrderID {
+		lineID = i.OrderLineID
+	}
+	if e.OrderCompleted {
+		if err := tx.EndOrderLine(call.OrderID, lineID, sandboxapi.OrderCompleted); err != nil {
 			return err
 		}
 		if call.Activity == providerapi.ActivityUpgradeInstance {
-			o, err := tx.Order(call.OrderID)
-			if err != nil {
+			if err := upgraded(tx, i, call.OrderID); err != nil {
 				return err
 			}
-			i.Product = order.ProductOf(o.Document)
 		}
 	}
 	if e.OrderFailed {
-		if err := tx.SetOrderStatus(call.OrderID, sandboxapi.OrderFailed); err != nil {
+		if err := tx.EndOrderLine(call.OrderID, lineID, sandboxapi.OrderFailed); err != nil {
 			return err
 		}
 	}
 	calls := e.Calls
 	if e.Unsubscribe {
-		o := newOrder(order.Document(order.NewID(now), marketplaceapi.OrderUnsubscribe, now, lineOf(*i)), i.OrderLineID, now)
-		if err := tx.AddOrder(o); err != nil {
+		o, err := b.refund(tx, i)
+		if err != nil {
 			return err
 		}
-		calls = append(calls, i.ReleaseAfterFailure(lifecycleOrder(o)))
+		calls = append(calls, i.ReleaseAfterFailure(lifecycleOrder(o, 0)))
 	}
 	return tx.AddCalls(store.AboutInstance(*i), now, calls)
 }
 
-// Register adds an order from outside, for a judge: order query answers it, and nothing is delivered for it.
-func (b *Book) Register(ctx context.Context, doc marketplaceapi.OrderInfo) error {
-	if doc.OrderID == "" || len(doc.OrderLine) == 0 {
-		return fmt.Errorf("%w: an order needs an id and a line", ErrInvalid)
+// upgraded gives an instance the product of its upgrade order.
+func upgraded(tx *store.Tx, i *lifecycle.Instance, orderID string) error {
+	o, err := tx.Order(orderID)
+	if err != nil {
+		return err
 	}
-	for _, line := range doc.OrderLine {
-		if line.OrderLineID == "" || len(line.ProductInfo) == 0 {
-			return fmt.Errorf("%w: every order line needs an id and a product", ErrInvalid)
-		}
+	p := o.Document.OrderLine[0].ProductInfo[0]
+	i.Product.SKUCode, i.Product.ProductID, i.Product.Quantity = p.SKUCode, p.ProductID, p.LinearValue
+	return nil
+}
+
+// refund places the order by which the marketplace itself unsubscribes an instance that never became ready.
+func (b *Book) refund(tx *store.Tx, i *lifecycle.Instance) (store.Order, error) {
+	product, line, err := lineOf(tx, *i)
+	if err != nil {
+		return store.Order{}, err
 	}
-	now := b.clock.Now()
-	return b.store.Update(ctx, func(tx *store.Tx) error {
-		o := newOrder(doc, doc.OrderLine[0].OrderLineID, now)
-		o.Status = sandboxapi.OrderCompleted
-		return tx.AddOrder(o)
+	if err := giveBack(tx, &line, i.OrderLineID); err != nil {
+		return store.Order{}, err
+	}
+	return b.Place(tx, Placement{
+		Type: marketplaceapi.OrderUnsubscribe, Product: product, BuyerID: i.BuyerID, LineID: i.OrderLineID, Cause: "failed", Lines: []order.Line{line},
 	})
 }
 
-// RegisterInstance says that the ISV has opened an instance for a line of a registered order.
-func (b *Book) RegisterInstance(ctx context.Context, lineID, instanceID string) error {
-	return b.store.Update(ctx, func(tx *store.Tx) error {
-		o, line, err := tx.OrderOfLine(lineID)
-		if err != nil {
-			return err
+// giveBack makes a line return what another one cost.
+func giveBack(tx *store.Tx, line *order.Line, paidLineID string) error {
+	_, paid, err := tx.OrderOfLine(paidLineID)
+	if err != nil {
+		return err
+	}
+	for _, a := range []struct {
+		to   *order.Amount
+		from string
+	}{{&line.Full, paid.Currency}, {&line.Paid, paid.CurrencyAfterDiscount}} {
+		amount, err := order.ParseAmount(a.from)
+		if err != nil { // an order from outside says nothing of money
+			continue
 		}
-		product := line.ProductInfo[0]
-		i, _ := lifecycle.New(lifecycle.Order{OrderID: o.OrderID, OrderLineID: lineID}, line.ChargingMode, lifecycle.Product{
-			SKUCode: product.SKUCode, ProductID: product.ProductID, Quantity: product.LinearValue,
-		}, o.CreatedAt, time.Time{})
-		i.SellerID, i.ProductCode, i.BuyerID = catalogue.DemoSeller, "demo", catalogue.DemoBuyer.ID
-		i.InstanceID, i.Status = instanceID, sandboxapi.InstanceReady
-		return tx.PutInstance(i)
-	})
+		*a.to = amount.Negative()
+	}
+	return nil
+}
+
+// lineOf describes an instance as a line of a new order about it, which costs nothing.
+func lineOf(tx *store.Tx, i lifecycle.Instance) (catalogue.Product, order.Line, error) {
+	line := order.Line{Product: i.Product, ChargingMode: i.ChargingMode, Expire: i.ExpireTime}
+	product, err := tx.Product(i.ProductCode)
+	if errors.Is(err, store.ErrNotFound) {
+		return product, line, invalid("product %s of this instance is no longer there", i.ProductCode)
+	}
+	if err != nil {
+		return product, line, err
+	}
+	sku, ok := product.SKU(i.Product.SKUCode)
+	if !ok { // an instance from outside, or a SKU that was dropped since
+		return product, line, nil
+	}
+	for _, item := range sku.Items {
+		if item.ProductID == i.Product.ProductID {
+			line.Name = product.Name + ", " + item.Name
+		}
+	}
+	return product, line, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,23 +16,35 @@ import (
 
 // Order is an order with its document.
 type Order struct {
-	OrderID   string
-	LineID    string // the instance it is about
-	Type      marketplaceapi.OrderType
-	Status    sandboxapi.OrderStatus
-	CreatedAt time.Time
-	Document  marketplaceapi.OrderInfo
+	OrderID     string
+	SellerID    string
+	ProductCode string
+	BuyerID     string
+	LineID      string // the instance it is about, named by the line that created it; for an order of several, the first
+	Type        marketplaceapi.OrderType
+	Status      sandboxapi.OrderStatus
+	CreatedAt   time.Time
+	AcceptedAt  time.Time // zero unless the buyer had to accept, and did
+	Document    marketplaceapi.OrderInfo
 }
 
-const orderColumns = "order_id, line_id, order_type, status, created_at, document"
+// OrderLine is a line of an order and what became of it.
+type OrderLine struct {
+	LineID         string
+	OrderID        string
+	InstanceLineID string // the instance it is about; itself for a line that created one
+	Status         sandboxapi.OrderStatus
+}
+
+const orderColumns = "order_id, seller_id, product_code, buyer_id, line_id, order_type, status, created_at, accepted_at, document"
 
 func scanOrder(row interface{ Scan(...any) error }) (o Order, err error) {
-	var created sql.NullInt64
+	var created, accepted sql.NullInt64
 	var document []byte
-	if err := row.Scan(&o.OrderID, &o.LineID, &o.Type, &o.Status, &created, &document); err != nil {
+	if err := row.Scan(&o.OrderID, &o.SellerID, &o.ProductCode, &o.BuyerID, &o.LineID, &o.Type, &o.Status, &created, &accepted, &document); err != nil {
 		return o, err
 	}
-	o.CreatedAt = fromMillis(created)
+	o.CreatedAt, o.AcceptedAt = fromMillis(created), fromMillis(accepted)
 	if err := json.Unmarshal(document, &o.Document); err != nil {
 		return o, fmt.Errorf("order %s: %w", o.OrderID, err)
 	}
@@ -43,53 +56,155 @@ func (s *Store) Order(ctx context.Context, id string) (Order, error) {
 	return one(scanOrder(s.read.QueryRowContext(ctx, "SELECT "+orderColumns+" FROM orders WHERE order_id = ?", id)))
 }
 
+// OrderFilter narrows a list of orders; empty fields leave it as wide as it is.
+type OrderFilter struct {
+	SellerID, ProductCode, BuyerID string
+	Type                           marketplaceapi.OrderType
+	Status                         sandboxapi.OrderStatus
+	LineID                         string // about this instance
+}
+
 // Orders lists orders, newest first.
-func (s *Store) Orders(ctx context.Context, limit int) ([]Order, error) {
-	return collect(ctx, s.read, scanOrder, "SELECT "+orderColumns+" FROM orders ORDER BY created_at DESC, rowid DESC LIMIT ?", limit)
+func (s *Store) Orders(ctx context.Context, f OrderFilter, limit int) ([]Order, error) {
+	return collect(ctx, s.read, scanOrder, "SELECT "+orderColumns+` FROM orders o WHERE (?1 = '' OR seller_id = ?1) AND (?2 = '' OR product_code = ?2)
+		AND (?3 = '' OR buyer_id = ?3) AND (?4 = '' OR order_type = ?4) AND (?5 = '' OR status = ?5)
+		AND (?6 = '' OR order_id IN (SELECT order_id FROM order_lines WHERE instance_line_id = ?6))
+		ORDER BY created_at DESC, rowid DESC LIMIT ?7`, f.SellerID, f.ProductCode, f.BuyerID, f.Type, f.Status, f.LineID, limit)
+}
+
+func scanOrderLine(row interface{ Scan(...any) error }) (l OrderLine, err error) {
+	err = row.Scan(&l.LineID, &l.OrderID, &l.InstanceLineID, &l.Status)
+	return l, err
+}
+
+// OrderLines lists the lines of an order.
+func (s *Store) OrderLines(ctx context.Context, orderID string) ([]OrderLine, error) {
+	return collect(ctx, s.read, scanOrderLine, "SELECT line_id, order_id, instance_line_id, status FROM order_lines WHERE order_id = ? ORDER BY line_id", orderID)
+}
+
+// OrderLines lists the lines of an order.
+func (tx *Tx) OrderLines(orderID string) ([]OrderLine, error) {
+	return collect(tx.ctx, tx.tx, scanOrderLine, "SELECT line_id, order_id, instance_line_id, status FROM order_lines WHERE order_id = ? ORDER BY line_id", orderID)
 }
 
 // Order finds an order.
 func (tx *Tx) Order(id string) (Order, error) {
-	return one(scanOrder(tx.tx.QueryRowContext(tx.ctx, "SELECT "+orderColumns+" FROM orders WHERE order_id = ?", id)))
+	return one(scanOrder(tx.row("SELECT "+orderColumns+" FROM orders WHERE order_id = ?", id)))
+}
+
+// HasOrder tells whether an order id is taken.
+func (tx *Tx) HasOrder(id string) (bool, error) {
+	var n int
+	err := tx.row("SELECT 1 FROM orders WHERE order_id = ?", id).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // OrderOfLine finds an order by one of its lines.
 func (tx *Tx) OrderOfLine(lineID string) (Order, marketplaceapi.OrderLine, error) {
-	o, err := one(scanOrder(tx.tx.QueryRowContext(tx.ctx, "SELECT "+orderColumns+` FROM orders
-		WHERE EXISTS (SELECT 1 FROM json_each(document, '$.orderLine') WHERE json_extract(value, '$.orderLineId') = ?)`, lineID)))
+	var orderID string
+	if _, err := one(0, tx.row("SELECT order_id FROM order_lines WHERE line_id = ?", lineID).Scan(&orderID)); err != nil {
+		return Order{}, marketplaceapi.OrderLine{}, err
+	}
+	o, err := tx.Order(orderID)
 	if err != nil {
 		return o, marketplaceapi.OrderLine{}, err
 	}
 	i := slices.IndexFunc(o.Document.OrderLine, func(l marketplaceapi.OrderLine) bool { return l.OrderLineID == lineID })
+	if i < 0 {
+		return o, marketplaceapi.OrderLine{}, ErrNotFound
+	}
 	return o, o.Document.OrderLine[i], nil
 }
 
-// AddOrder writes a new order.
+// AddOrder writes a new order and its lines. If LineID is its own first line, each of its lines creates an instance; otherwise all are
+// about the instance that LineID names.
 func (tx *Tx) AddOrder(o Order) error {
 	document, err := json.Marshal(o.Document)
 	if err != nil {
 		return err
 	}
-	return tx.exec("INSERT INTO orders ("+orderColumns+") VALUES (?, ?, ?, ?, ?, ?)",
-		o.OrderID, o.LineID, o.Type, o.Status, millis(o.CreatedAt), string(document))
+	if err := tx.exec("INSERT INTO orders ("+orderColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		o.OrderID, o.SellerID, o.ProductCode, o.BuyerID, o.LineID, o.Type, o.Status, millis(o.CreatedAt), millis(o.AcceptedAt), string(document)); err != nil {
+		return err
+	}
+	creates := len(o.Document.OrderLine) > 0 && o.Document.OrderLine[0].OrderLineID == o.LineID
+	for _, l := range o.Document.OrderLine {
+		about := o.LineID
+		if creates {
+			about = l.OrderLineID
+		}
+		if err := tx.exec("INSERT INTO order_lines (line_id, order_id, instance_line_id, status) VALUES (?, ?, ?, ?)",
+			l.OrderLineID, o.OrderID, about, o.Status); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// SetOrderStatus changes an order's status.
+// AcceptOrder writes that the buyer accepted, and what the order's document says since.
+func (tx *Tx) AcceptOrder(o Order) error {
+	document, err := json.Marshal(o.Document)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		tx.exec("UPDATE orders SET accepted_at = ?, document = ? WHERE order_id = ?", millis(o.AcceptedAt), string(document), o.OrderID),
+		tx.SetOrderStatus(o.OrderID, sandboxapi.OrderProcessing))
+}
+
+// SetOrderStatus changes the status of an order and all its lines.
 func (tx *Tx) SetOrderStatus(id string, status sandboxapi.OrderStatus) error {
-	_, err := tx.tx.ExecContext(tx.ctx, "UPDATE orders SET status = ? WHERE order_id = ?", status, id)
-	return err
+	return errors.Join(
+		tx.exec("UPDATE orders SET status = ? WHERE order_id = ?", status, id),
+		tx.exec("UPDATE order_lines SET status = ? WHERE order_id = ?", status, id))
 }
 
-const instanceColumns = "seller_id, product_code, buyer_id, line_id, order_id, instance_id, charging_mode, sku_code, product_id, quantity, status, intent, violation, created_at, expire_at, release_at, front_end_url"
+// EndOrderLine writes how a line ended. The order is processed until all its lines have ended; then it failed if any of them did.
+func (tx *Tx) EndOrderLine(orderID, lineID string, status sandboxapi.OrderStatus) error {
+	return errors.Join(
+		tx.exec("UPDATE order_lines SET status = ? WHERE line_id = ?", status, lineID),
+		tx.exec(`UPDATE orders SET status = (SELECT CASE WHEN total(status NOT IN ('completed', 'failed')) > 0 THEN 'processing'
+			WHEN total(status = 'failed') > 0 THEN 'failed' ELSE 'completed' END FROM order_lines WHERE order_id = ?1) WHERE order_id = ?1`, orderID))
+}
+
+// more is what an instance knows beyond its columns.
+type more struct {
+	PeriodType marketplaceapi.PeriodType `json:"periodType,omitempty"`
+	Package    *lifecycle.Package        `json:"package,omitempty"`
+	Trial      bool                      `json:"trial,omitempty"`
+	V1         bool                      `json:"v1,omitempty"`
+	Upgrading  string                    `json:"upgrading,omitempty"`
+	Renewals   []lifecycle.Renewal       `json:"renewals,omitempty"`
+}
+
+const instanceColumns = "seller_id, product_code, buyer_id, line_id, order_id, instance_id, charging_mode, sku_code, product_id, quantity, status, intent, violation, " +
+	"created_at, expire_at, release_at, front_end_url, more"
 
 func scanInstance(row interface{ Scan(...any) error }) (i lifecycle.Instance, err error) {
 	var instanceID sql.NullString
 	var created, expire, release sql.NullInt64
-	err = row.Scan(&i.SellerID, &i.ProductCode, &i.BuyerID, &i.OrderLineID, &i.OrderID, &instanceID, &i.ChargingMode, &i.Product.SKUCode, &i.Product.ProductID, &i.Product.Quantity,
-		&i.Status, &i.Intent, &i.Violation, &created, &expire, &release, &i.FrontEndURL)
+	var rest []byte
+	if err := row.Scan(&i.SellerID, &i.ProductCode, &i.BuyerID, &i.OrderLineID, &i.OrderID, &instanceID, &i.ChargingMode, &i.Product.SKUCode,
+		&i.Product.ProductID, &i.Product.Quantity, &i.Status, &i.Intent, &i.Violation, &created, &expire, &release, &i.FrontEndURL, &rest); err != nil {
+		return i, err
+	}
 	i.InstanceID = instanceID.String
 	i.CreateTime, i.ExpireTime, i.ReleaseTime = fromMillis(created), fromMillis(expire), fromMillis(release)
-	return i, err
+	if string(rest) == "{}" {
+		return i, nil
+	}
+	var m more
+	if err := json.Unmarshal(rest, &m); err != nil {
+		return i, fmt.Errorf("instance of line %s: %w", i.OrderLineID, err)
+	}
+	i.Product.PeriodType, i.Trial, i.V1, i.Upgrading, i.Renewals = m.PeriodType, m.Trial, m.V1, m.Upgrading, m.Renewals
+	if m.Package != nil {
+		i.Package = *m.Package
+	}
+	return i, nil
 }
 
 // Instance finds an instance by the order line that created it.
@@ -97,32 +212,48 @@ func (s *Store) Instance(ctx context.Context, lineID string) (lifecycle.Instance
 	return one(scanInstance(s.read.QueryRowContext(ctx, "SELECT "+instanceColumns+" FROM instances WHERE line_id = ?", lineID)))
 }
 
+// InstanceFilter narrows a list of instances; empty fields leave it as wide as it is.
+type InstanceFilter struct {
+	SellerID, ProductCode, BuyerID string
+	Status                         sandboxapi.InstanceStatus
+	OrderID                        string // that created it
+}
+
 // Instances lists instances, newest first.
-func (s *Store) Instances(ctx context.Context, limit int) ([]lifecycle.Instance, error) {
-	return collect(ctx, s.read, scanInstance, "SELECT "+instanceColumns+" FROM instances ORDER BY created_at DESC, rowid DESC LIMIT ?", limit)
+func (s *Store) Instances(ctx context.Context, f InstanceFilter, limit int) ([]lifecycle.Instance, error) {
+	return collect(ctx, s.read, scanInstance, "SELECT "+instanceColumns+` FROM instances WHERE (?1 = '' OR seller_id = ?1) AND (?2 = '' OR product_code = ?2)
+		AND (?3 = '' OR buyer_id = ?3) AND (?4 = '' OR status = ?4) AND (?5 = '' OR order_id = ?5)
+		ORDER BY created_at DESC, rowid DESC LIMIT ?6`, f.SellerID, f.ProductCode, f.BuyerID, f.Status, f.OrderID, limit)
 }
 
 // Instance finds an instance by the order line that created it.
 func (tx *Tx) Instance(lineID string) (lifecycle.Instance, error) {
-	return one(scanInstance(tx.tx.QueryRowContext(tx.ctx, "SELECT "+instanceColumns+" FROM instances WHERE line_id = ?", lineID)))
+	return one(scanInstance(tx.row("SELECT "+instanceColumns+" FROM instances WHERE line_id = ?", lineID)))
 }
 
 // InstanceByID finds an instance by the id that the ISV gave it.
 func (tx *Tx) InstanceByID(instanceID string) (lifecycle.Instance, error) {
-	return one(scanInstance(tx.tx.QueryRowContext(tx.ctx, "SELECT "+instanceColumns+" FROM instances WHERE instance_id = ?", instanceID)))
+	return one(scanInstance(tx.row("SELECT "+instanceColumns+" FROM instances WHERE instance_id = ?", instanceID)))
 }
 
 // PutInstance writes an instance, new or not.
 func (tx *Tx) PutInstance(i lifecycle.Instance) error {
 	tx.wait(Waits{Subject: i.OrderLineID, Due: i.Timer()})
-	_, err := tx.tx.ExecContext(tx.ctx, "INSERT INTO instances ("+instanceColumns+", timer_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"+`
+	m := more{PeriodType: i.Product.PeriodType, Trial: i.Trial, V1: i.V1, Upgrading: i.Upgrading, Renewals: i.Renewals}
+	if i.Package != (lifecycle.Package{}) {
+		m.Package = &i.Package
+	}
+	rest, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return tx.exec("INSERT INTO instances ("+instanceColumns+", timer_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"+`
 		ON CONFLICT (line_id) DO UPDATE SET instance_id = excluded.instance_id, sku_code = excluded.sku_code, product_id = excluded.product_id,
-		quantity = excluded.quantity, status = excluded.status, intent = excluded.intent, violation = excluded.violation,
-		expire_at = excluded.expire_at, release_at = excluded.release_at, front_end_url = excluded.front_end_url, timer_at = excluded.timer_at`,
-		i.SellerID, i.ProductCode, i.BuyerID, i.OrderLineID, i.OrderID, sql.NullString{String: i.InstanceID, Valid: i.InstanceID != ""}, i.ChargingMode, i.Product.SKUCode,
-		i.Product.ProductID, i.Product.Quantity, i.Status, i.Intent, i.Violation, millis(i.CreateTime), millis(i.ExpireTime),
-		millis(i.ReleaseTime), i.FrontEndURL, millis(i.Timer()))
-	return err
+		quantity = excluded.quantity, status = excluded.status, intent = excluded.intent, violation = excluded.violation, created_at = excluded.created_at,
+		expire_at = excluded.expire_at, release_at = excluded.release_at, front_end_url = excluded.front_end_url, more = excluded.more, timer_at = excluded.timer_at`,
+		i.SellerID, i.ProductCode, i.BuyerID, i.OrderLineID, i.OrderID, sql.NullString{String: i.InstanceID, Valid: i.InstanceID != ""}, i.ChargingMode,
+		i.Product.SKUCode, i.Product.ProductID, i.Product.Quantity, i.Status, i.Intent, i.Violation, millis(i.CreateTime), millis(i.ExpireTime),
+		millis(i.ReleaseTime), i.FrontEndURL, string(rest), millis(i.Timer()))
 }
 
 // SetTimer says when time demands something of a subject that is no instance; zero is never.
