@@ -134,6 +134,36 @@ func (e OrderStatus) Valid() bool {
 	}
 }
 
+// Defines values for OrderType.
+const (
+	OrderChange        OrderType = "CHANGE"
+	OrderNew           OrderType = "NEW"
+	OrderRenew         OrderType = "RENEW"
+	OrderTrial         OrderType = "TRIAL"
+	OrderTrialToFormal OrderType = "TRIAL_TO_FORMAL"
+	OrderUnsubscribe   OrderType = "UNSUBSCRIBE"
+)
+
+// Valid indicates whether the value is a known member of the OrderType enum.
+func (e OrderType) Valid() bool {
+	switch e {
+	case OrderChange:
+		return true
+	case OrderNew:
+		return true
+	case OrderRenew:
+		return true
+	case OrderTrial:
+		return true
+	case OrderTrialToFormal:
+		return true
+	case OrderUnsubscribe:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProductChargingMode.
 const (
 	ONDEMAND    ProductChargingMode = "ON_DEMAND"
@@ -257,6 +287,21 @@ type CallList struct {
 // retried, and its order failed with it.
 type CallStatus string
 
+// ChangeAnswer defines model for ChangeAnswer.
+type ChangeAnswer struct {
+	// Allowed Whether the ISV allows it.
+	Allowed bool `json:"allowed"`
+
+	// CallID Number of the call; the journal has the exchange.
+	CallID int64 `json:"callId"`
+
+	// Detail If not, what that means.
+	Detail string `json:"detail,omitempty,omitzero"`
+
+	// ResultCode What it answered.
+	ResultCode string `json:"resultCode"`
+}
+
 // Clock defines model for Clock.
 type Clock struct {
 	// Ahead How far the clock was moved ahead of real time, such as `8784h0m0s`.
@@ -272,15 +317,37 @@ type ClockAdvance struct {
 	Duration string `json:"duration"`
 }
 
+// Conversion defines model for Conversion.
+type Conversion struct {
+	// Period For how long: `1y`, `3m`. Default: a year, or where it is not sold by the year, one period.
+	Period string `json:"period,omitempty,omitzero"`
+}
+
+// DetailsAnswer defines model for DetailsAnswer.
+type DetailsAnswer struct {
+	// CallID Number of the call; the journal has the exchange.
+	CallID    int64             `json:"callId"`
+	Instances []InstanceDetails `json:"instances"`
+}
+
+// DetailsRequest defines model for DetailsRequest.
+type DetailsRequest struct {
+	// OrderLineIds The instances, named by the order lines that created them.
+	OrderLineIds []string `json:"orderLineIds"`
+}
+
 // Instance defines model for Instance.
 type Instance struct {
+	// BuyerID Its buyer.
+	BuyerID string `json:"buyerId,omitempty,omitzero"`
+
 	// CallsPending Calls about it that are under way.
 	CallsPending int `json:"callsPending"`
 
 	// ChargingMode PERIOD, ONE_TIME, ON_DEMAND or ON_DEMAND_PKG.
 	ChargingMode string `json:"chargingMode"`
 
-	// CreateTime When it was bought.
+	// CreateTime When it was bought or accepted.
 	CreateTime time.Time `json:"createTime"`
 
 	// ExpireTime When it expires; absent where nothing expires.
@@ -298,6 +365,12 @@ type Instance struct {
 	// OrderLineID The order line that created it; its name in this API.
 	OrderLineID string `json:"orderLineId"`
 
+	// PackageAmount For a package, what it held when it was bought.
+	PackageAmount string `json:"packageAmount,omitempty,omitzero"`
+
+	// ProductCode Its product.
+	ProductCode string `json:"productCode,omitempty,omitzero"`
+
 	// ProductID Its product now.
 	ProductID string `json:"productId"`
 
@@ -307,12 +380,51 @@ type Instance struct {
 	// ReleaseTime While it is frozen because it expired, when it will be released.
 	ReleaseTime time.Time `json:"releaseTime,omitempty,omitzero"`
 
+	// SellerID The seller of its product.
+	SellerID string `json:"sellerId,omitempty,omitzero"`
+
 	// SKUCode Its SKU now.
 	SKUCode string `json:"skuCode"`
 
 	// Status `awaiting-acceptance` the buyer has paid and has yet to accept; `creating` newInstance is not answered yet; `opening` the ISV has it and is asked until it is ready; `ready` in use;
 	// `frozen` expired or in violation, data kept; `released` deleted; `failed` never came into being, the order was refunded.
 	Status InstanceStatus `json:"status"`
+
+	// Trial Whether it is a trial.
+	Trial bool `json:"trial,omitempty,omitzero"`
+
+	// UsedUp For a package, whether nothing is left of it.
+	UsedUp bool `json:"usedUp,omitempty,omitzero"`
+
+	// Violation Whether it is frozen for a violation, rather than because it expired.
+	Violation bool `json:"violation,omitempty,omitzero"`
+}
+
+// InstanceDetails defines model for InstanceDetails.
+type InstanceDetails struct {
+	// AdminURL Where its administrator gets in.
+	AdminURL string `json:"adminUrl,omitempty,omitzero"`
+
+	// FrontEndURL Where the buyer gets in.
+	FrontEndURL string `json:"frontEndUrl,omitempty,omitzero"`
+
+	// InstanceID What the ISV calls it.
+	InstanceID string `json:"instanceId"`
+
+	// Memo Notes for the buyer.
+	Memo string `json:"memo,omitempty,omitzero"`
+
+	// OrderLineID The instance.
+	OrderLineID string `json:"orderLineId"`
+
+	// Told Whether the answer has an entry for it.
+	Told bool `json:"told"`
+
+	// Usage Usage so far.
+	Usage []InstanceUsage `json:"usage,omitempty,omitzero"`
+
+	// UserName The administrator's account. The initial password is never shown.
+	UserName string `json:"userName,omitempty,omitzero"`
 }
 
 // InstanceList defines model for InstanceList.
@@ -324,19 +436,73 @@ type InstanceList struct {
 // `frozen` expired or in violation, data kept; `released` deleted; `failed` never came into being, the order was refunded.
 type InstanceStatus string
 
+// InstanceUsage defines model for InstanceUsage.
+type InstanceUsage struct {
+	// DashboardURL Where it is shown in detail.
+	DashboardURL string `json:"dashboardUrl,omitempty,omitzero"`
+
+	// RelatedInstanceID For a package, the instance that the usage belongs to.
+	RelatedInstanceID string `json:"relatedInstanceId,omitempty,omitzero"`
+
+	// StatisticalTime As the ISV told, UTC.
+	StatisticalTime string `json:"statisticalTime"`
+
+	// UsageValue Usage so far, or what is used of a package, a decimal number as the ISV told it.
+	UsageValue string `json:"usageValue"`
+}
+
 // Order defines model for Order.
 type Order struct {
+	// AcceptTime When the buyer accepted, for products that are opened then.
+	AcceptTime time.Time `json:"acceptTime,omitempty,omitzero"`
+
+	// Amount What the buyer paid for all lines, a decimal number as text; negative where money is given back.
+	Amount string `json:"amount,omitempty,omitzero"`
+
+	// BuyerID The buyer.
+	BuyerID string `json:"buyerId,omitempty,omitzero"`
+
 	// CreateTime When it was placed.
 	CreateTime time.Time `json:"createTime"`
 
 	// OrderID Id of the order.
 	OrderID string `json:"orderId"`
 
-	// OrderLineID The instance it is about, named by the order line that created it.
+	// OrderLineID The instance it is about, named by the order line that created it; the first, if it created several.
 	OrderLineID string `json:"orderLineId"`
 
-	// OrderType NEW, RENEW, CHANGE or UNSUBSCRIBE.
+	// OrderType NEW, TRIAL, TRIAL_TO_FORMAL, RENEW, CHANGE or UNSUBSCRIBE.
 	OrderType string `json:"orderType"`
+
+	// ProductCode The product.
+	ProductCode string `json:"productCode,omitempty,omitzero"`
+
+	// SellerID The seller of the product.
+	SellerID string `json:"sellerId,omitempty,omitzero"`
+
+	// Status `awaiting-acceptance` it is paid, and the buyer has yet to accept what was agreed; `processing` the ISV is being called for at least
+	// one of its lines; `completed` the ISV has done all of them; `failed` all are done, and at least one the ISV could not fulfil in
+	// time, so that the buyer gets the money for it back.
+	Status OrderStatus `json:"status"`
+}
+
+// OrderDetails defines model for OrderDetails.
+type OrderDetails struct {
+	// Document The order as the open API answers it, `orderInfo` of queryOrder.
+	Document json.RawMessage `json:"document"`
+
+	// Lines What became of each line.
+	Lines []OrderLineState `json:"lines"`
+	Order Order            `json:"order"`
+}
+
+// OrderLineState defines model for OrderLineState.
+type OrderLineState struct {
+	// InstanceOrderLineID The instance it is about, named by the order line that created it.
+	InstanceOrderLineID string `json:"instanceOrderLineId"`
+
+	// OrderLineID The line.
+	OrderLineID string `json:"orderLineId"`
 
 	// Status `awaiting-acceptance` it is paid, and the buyer has yet to accept what was agreed; `processing` the ISV is being called for at least
 	// one of its lines; `completed` the ISV has done all of them; `failed` all are done, and at least one the ISV could not fulfil in
@@ -351,14 +517,20 @@ type OrderList struct {
 
 // OrderPlaced defines model for OrderPlaced.
 type OrderPlaced struct {
-	Instance Instance `json:"instance"`
-	Order    Order    `json:"order"`
+	Instance Instance `json:"instance,omitempty,omitzero"`
+
+	// Instances All instances that the order is about; `instance` is the first of them. Absent for licences.
+	Instances []Instance `json:"instances,omitempty,omitzero"`
+	Order     Order      `json:"order"`
 }
 
 // OrderStatus `awaiting-acceptance` it is paid, and the buyer has yet to accept what was agreed; `processing` the ISV is being called for at least
 // one of its lines; `completed` the ISV has done all of them; `failed` all are done, and at least one the ISV could not fulfil in
 // time, so that the buyer gets the money for it back.
 type OrderStatus string
+
+// OrderType What was ordered. UNSUBSCRIBE covers leaving an instance and cancelling a renewal.
+type OrderType string
 
 // Problem defines model for Problem.
 type Problem struct {
@@ -407,25 +579,58 @@ type ProviderSettings struct {
 	ProductionAddress string `json:"productionAddress"`
 }
 
-// Purchase defines model for Purchase.
+// Purchase What a buyer orders, either one SKU or, with lines, several SKUs of one product.
 type Purchase struct {
+	// BuyerID Who buys. Default `demo-buyer`.
+	BuyerID string `json:"buyerId,omitempty,omitzero"`
+
+	// DiscountPercent Discount on all of it.
+	DiscountPercent int `json:"discountPercent,omitempty,omitzero"`
+
 	// ExtendParams What the buyer enters while ordering.
 	ExtendParams map[string]string `json:"extendParams,omitempty,omitzero"`
 
-	// Period For PERIOD products: `1y`, `3m`. Default `1y`.
+	// Lines Several things at once; instead of the four above.
+	Lines []PurchaseLine `json:"lines,omitempty,omitzero"`
+
+	// Period For what expires: `1y`, `3m`, `14d`. Default: a year, or where it is not sold by the year, one period. A trial's default is the longest that there is.
 	Period string `json:"period,omitempty,omitzero"`
 
-	// Quantity Quantity of the linear attribute. Default 1.
+	// Quantity Quantity of the linear attribute, or number of packages. Default 1.
 	Quantity int `json:"quantity,omitempty,omitzero"`
 
 	// SKUCode What is bought; see listProducts.
+	SKUCode string `json:"skuCode,omitempty,omitzero"`
+
+	// Trial It is a trial.
+	Trial bool `json:"trial,omitempty,omitzero"`
+}
+
+// PurchaseLine defines model for PurchaseLine.
+type PurchaseLine struct {
+	// ExtendParams As in the purchase.
+	ExtendParams map[string]string `json:"extendParams,omitempty,omitzero"`
+
+	// Period As in the purchase.
+	Period string `json:"period,omitempty,omitzero"`
+
+	// Quantity As in the purchase.
+	Quantity int `json:"quantity,omitempty,omitzero"`
+
+	// SKUCode What is bought.
 	SKUCode string `json:"skuCode"`
 }
 
 // Renewal defines model for Renewal.
 type Renewal struct {
-	// Period By how long: `1y`, `3m`. Default `1y`.
+	// Period By how long: `1y`, `3m`. Default: a year, or where it is not sold by the year, one period.
 	Period string `json:"period,omitempty,omitzero"`
+
+	// Quantity The quantity to change to with the renewal. Default the same.
+	Quantity int `json:"quantity,omitempty,omitzero"`
+
+	// SKUCode The SKU to change to with the renewal. Default the same.
+	SKUCode string `json:"skuCode,omitempty,omitzero"`
 }
 
 // Status defines model for Status.
@@ -464,7 +669,7 @@ type Upgrade struct {
 	// Quantity The quantity to change to. Default the same.
 	Quantity int `json:"quantity,omitempty,omitzero"`
 
-	// SKUCode The product to change to. Default the same.
+	// SKUCode The SKU to change to. Default the same.
 	SKUCode string `json:"skuCode,omitempty,omitzero"`
 }
 
@@ -509,11 +714,23 @@ type UsageRecordList struct {
 	UsageRecords []UsageRecord `json:"usageRecords"`
 }
 
+// BuyerFilter defines model for BuyerFilter.
+type BuyerFilter = string
+
 // Limit defines model for Limit.
 type Limit = int
 
+// OrderID defines model for OrderId.
+type OrderID = string
+
 // OrderLineID defines model for OrderLineId.
 type OrderLineID = string
+
+// ProductFilter defines model for ProductFilter.
+type ProductFilter = string
+
+// SellerFilter defines model for SellerFilter.
+type SellerFilter = string
 
 // ListAttemptsParams defines parameters for ListAttempts.
 type ListAttemptsParams struct {
@@ -540,6 +757,21 @@ type ListCallsParams struct {
 type ListInstancesParams struct {
 	// Limit How many at most.
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+
+	// SellerID Only those of this seller.
+	SellerID SellerFilter `form:"sellerId,omitempty" json:"sellerId,omitempty,omitzero"`
+
+	// ProductCode Only those of this product.
+	ProductCode ProductFilter `form:"productCode,omitempty" json:"productCode,omitempty,omitzero"`
+
+	// BuyerID Only those of this buyer.
+	BuyerID BuyerFilter `form:"buyerId,omitempty" json:"buyerId,omitempty,omitzero"`
+
+	// Status Only instances of this status.
+	Status InstanceStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
+
+	// OrderID Only instances that this order created.
+	OrderID string `form:"orderId,omitempty" json:"orderId,omitempty,omitzero"`
 }
 
 // GetInstanceParams defines parameters for GetInstance.
@@ -555,6 +787,24 @@ type GetInstanceParams struct {
 type ListOrdersParams struct {
 	// Limit How many at most.
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+
+	// SellerID Only those of this seller.
+	SellerID SellerFilter `form:"sellerId,omitempty" json:"sellerId,omitempty,omitzero"`
+
+	// ProductCode Only those of this product.
+	ProductCode ProductFilter `form:"productCode,omitempty" json:"productCode,omitempty,omitzero"`
+
+	// BuyerID Only those of this buyer.
+	BuyerID BuyerFilter `form:"buyerId,omitempty" json:"buyerId,omitempty,omitzero"`
+
+	// OrderType Only orders of this type, such as RENEW.
+	OrderType OrderType `form:"orderType,omitempty" json:"orderType,omitempty,omitzero"`
+
+	// Status Only orders of this status.
+	Status OrderStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
+
+	// OrderLineID Only orders about this instance, named by the order line that created it.
+	OrderLineID string `form:"orderLineId,omitempty" json:"orderLineId,omitempty,omitzero"`
 }
 
 // ListUsageRecordsParams defines parameters for ListUsageRecords.
@@ -565,6 +815,15 @@ type ListUsageRecordsParams struct {
 
 // AdvanceClockJSONRequestBody defines body for AdvanceClock for application/json ContentType.
 type AdvanceClockJSONRequestBody = ClockAdvance
+
+// OpenDetailsOfSeveralJSONRequestBody defines body for OpenDetailsOfSeveral for application/json ContentType.
+type OpenDetailsOfSeveralJSONRequestBody = DetailsRequest
+
+// CheckChangeJSONRequestBody defines body for CheckChange for application/json ContentType.
+type CheckChangeJSONRequestBody = Renewal
+
+// ConvertTrialJSONRequestBody defines body for ConvertTrial for application/json ContentType.
+type ConvertTrialJSONRequestBody = Conversion
 
 // RenewInstanceJSONRequestBody defines body for RenewInstance for application/json ContentType.
 type RenewInstanceJSONRequestBody = Renewal
@@ -687,15 +946,83 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/clock/advance (the `AdvanceClock` operationId).
 	AdvanceClock(ctx context.Context, body AdvanceClockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListInstances All instances, newest first
+	// ListInstances Instances, newest first
 	//
 	// Corresponds with GET /v1/instances (the `ListInstances` operationId).
 	ListInstances(ctx context.Context, params *ListInstancesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpenDetailsOfSeveralWithBody Ask the ISV for the details of several instances of one product, in one queryInstance
+	//
+	// It is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/instances/details (the `OpenDetailsOfSeveral` operationId).
+	OpenDetailsOfSeveralWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpenDetailsOfSeveral Ask the ISV for the details of several instances of one product, in one queryInstance
+	//
+	// It is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/instances/details (the `OpenDetailsOfSeveral` operationId).
+	OpenDetailsOfSeveral(ctx context.Context, body OpenDetailsOfSeveralJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetInstance One instance; on request, once it has reached a status
 	//
 	// Corresponds with GET /v1/instances/{orderLineId} (the `GetInstance` operationId).
 	GetInstance(ctx context.Context, orderLineID OrderLineID, params *GetInstanceParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelRenewal The buyer takes the latest renewal back
+	//
+	// Possible until the time that it bought begins, and unless it was combined with a change.
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/cancel-renewal (the `CancelRenewal` operationId).
+	CancelRenewal(ctx context.Context, orderLineID OrderLineID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckChangeWithBody Ask the ISV whether a renewal may be combined with a change, and place no order
+	//
+	// changeInstanceCheck is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/check-change (the `CheckChange` operationId).
+	CheckChangeWithBody(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckChange Ask the ISV whether a renewal may be combined with a change, and place no order
+	//
+	// changeInstanceCheck is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/check-change (the `CheckChange` operationId).
+	CheckChange(ctx context.Context, orderLineID OrderLineID, body CheckChangeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConvertTrialWithBody The buyer makes a trial formal
+	//
+	// The formal time begins now; what is left of the trial is given up.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/convert (the `ConvertTrial` operationId).
+	ConvertTrialWithBody(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConvertTrial The buyer makes a trial formal
+	//
+	// The formal time begins now; what is left of the trial is given up.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/convert (the `ConvertTrial` operationId).
+	ConvertTrial(ctx context.Context, orderLineID OrderLineID, body ConvertTrialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpenDetails The buyer opens the details of the instance
+	//
+	// queryInstance is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/details (the `OpenDetails` operationId).
+	OpenDetails(ctx context.Context, orderLineID OrderLineID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// FreezeInstance The marketplace freezes the instance because of a violation
 	//
@@ -709,12 +1036,18 @@ type ClientInterface interface {
 
 	// RenewInstanceWithBody The buyer renews
 	//
+	// With skuCode or quantity the renewal is combined with a change. The ISV is asked first with changeInstanceCheck, while this waits; only if it
+	// answers 000000 is the order placed. Otherwise this fails, with `change-refused` (409) or `no-answer` (502), and there is no order.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/instances/{orderLineId}/renew (the `RenewInstance` operationId).
 	RenewInstanceWithBody(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RenewInstance The buyer renews
+	//
+	// With skuCode or quantity the renewal is combined with a change. The ISV is asked first with changeInstanceCheck, while this waits; only if it
+	// answers 000000 is the order placed. Otherwise this fails, with `change-refused` (409) or `no-answer` (502), and there is no order.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -740,14 +1073,16 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/instances/{orderLineId}/upgrade (the `UpgradeInstance` operationId).
 	UpgradeInstance(ctx context.Context, orderLineID OrderLineID, body UpgradeInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListOrders All orders, newest first
+	// ListOrders Orders, newest first
 	//
 	// Corresponds with GET /v1/orders (the `ListOrders` operationId).
 	ListOrders(ctx context.Context, params *ListOrdersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PlaceOrderWithBody A buyer orders and pays
 	//
-	// The order exists and newInstance is on its way when this answers.
+	// The order exists, and newInstance is on its way for each of its lines, when this answers. A SKU that is charged by usage gives a line and
+	// an instance for each of its billing items; a package one for each package. For a product that is opened on acceptance nothing
+	// happens before acceptOrder. A product that is not on sale refuses orders.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -756,12 +1091,26 @@ type ClientInterface interface {
 
 	// PlaceOrder A buyer orders and pays
 	//
-	// The order exists and newInstance is on its way when this answers.
+	// The order exists, and newInstance is on its way for each of its lines, when this answers. A SKU that is charged by usage gives a line and
+	// an instance for each of its billing items; a package one for each package. For a product that is opened on acceptance nothing
+	// happens before acceptOrder. A product that is not on sale refuses orders.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/orders (the `PlaceOrder` operationId).
 	PlaceOrder(ctx context.Context, body PlaceOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetOrder One order, with the document that the open API answers and what became of each line
+	//
+	// Corresponds with GET /v1/orders/{orderId} (the `GetOrder` operationId).
+	GetOrder(ctx context.Context, orderID OrderID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AcceptOrder The buyer confirms that everything is as agreed
+	//
+	// Only for products that are opened on acceptance. Their time begins now, and newInstance is on its way.
+	//
+	// Corresponds with POST /v1/orders/{orderId}/accept (the `AcceptOrder` operationId).
+	AcceptOrder(ctx context.Context, orderID OrderID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListProducts What can be bought
 	//
@@ -878,11 +1227,49 @@ func (c *Client) AdvanceClock(ctx context.Context, body AdvanceClockJSONRequestB
 	return c.Client.Do(req)
 }
 
-// ListInstances All instances, newest first
+// ListInstances Instances, newest first
 //
 // Corresponds with GET /v1/instances (the `ListInstances` operationId).
 func (c *Client) ListInstances(ctx context.Context, params *ListInstancesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListInstancesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpenDetailsOfSeveralWithBody Ask the ISV for the details of several instances of one product, in one queryInstance
+//
+// It is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/instances/details (the `OpenDetailsOfSeveral` operationId).
+func (c *Client) OpenDetailsOfSeveralWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpenDetailsOfSeveralRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpenDetailsOfSeveral Ask the ISV for the details of several instances of one product, in one queryInstance
+//
+// It is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/instances/details (the `OpenDetailsOfSeveral` operationId).
+func (c *Client) OpenDetailsOfSeveral(ctx context.Context, body OpenDetailsOfSeveralJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpenDetailsOfSeveralRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -898,6 +1285,116 @@ func (c *Client) ListInstances(ctx context.Context, params *ListInstancesParams,
 // Corresponds with GET /v1/instances/{orderLineId} (the `GetInstance` operationId).
 func (c *Client) GetInstance(ctx context.Context, orderLineID OrderLineID, params *GetInstanceParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetInstanceRequest(c.Server, orderLineID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelRenewal The buyer takes the latest renewal back
+//
+// Possible until the time that it bought begins, and unless it was combined with a change.
+//
+// Corresponds with POST /v1/instances/{orderLineId}/cancel-renewal (the `CancelRenewal` operationId).
+func (c *Client) CancelRenewal(ctx context.Context, orderLineID OrderLineID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelRenewalRequest(c.Server, orderLineID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckChangeWithBody Ask the ISV whether a renewal may be combined with a change, and place no order
+//
+// changeInstanceCheck is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/instances/{orderLineId}/check-change (the `CheckChange` operationId).
+func (c *Client) CheckChangeWithBody(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckChangeRequestWithBody(c.Server, orderLineID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckChange Ask the ISV whether a renewal may be combined with a change, and place no order
+//
+// changeInstanceCheck is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/instances/{orderLineId}/check-change (the `CheckChange` operationId).
+func (c *Client) CheckChange(ctx context.Context, orderLineID OrderLineID, body CheckChangeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckChangeRequest(c.Server, orderLineID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConvertTrialWithBody The buyer makes a trial formal
+//
+// The formal time begins now; what is left of the trial is given up.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/instances/{orderLineId}/convert (the `ConvertTrial` operationId).
+func (c *Client) ConvertTrialWithBody(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConvertTrialRequestWithBody(c.Server, orderLineID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConvertTrial The buyer makes a trial formal
+//
+// The formal time begins now; what is left of the trial is given up.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/instances/{orderLineId}/convert (the `ConvertTrial` operationId).
+func (c *Client) ConvertTrial(ctx context.Context, orderLineID OrderLineID, body ConvertTrialJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConvertTrialRequest(c.Server, orderLineID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpenDetails The buyer opens the details of the instance
+//
+// queryInstance is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+//
+// Corresponds with POST /v1/instances/{orderLineId}/details (the `OpenDetails` operationId).
+func (c *Client) OpenDetails(ctx context.Context, orderLineID OrderLineID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpenDetailsRequest(c.Server, orderLineID)
 	if err != nil {
 		return nil, err
 	}
@@ -940,6 +1437,9 @@ func (c *Client) ReleaseInstance(ctx context.Context, orderLineID OrderLineID, r
 
 // RenewInstanceWithBody The buyer renews
 //
+// With skuCode or quantity the renewal is combined with a change. The ISV is asked first with changeInstanceCheck, while this waits; only if it
+// answers 000000 is the order placed. Otherwise this fails, with `change-refused` (409) or `no-answer` (502), and there is no order.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/instances/{orderLineId}/renew (the `RenewInstance` operationId).
@@ -956,6 +1456,9 @@ func (c *Client) RenewInstanceWithBody(ctx context.Context, orderLineID OrderLin
 }
 
 // RenewInstance The buyer renews
+//
+// With skuCode or quantity the renewal is combined with a change. The ISV is asked first with changeInstanceCheck, while this waits; only if it
+// answers 000000 is the order placed. Otherwise this fails, with `change-refused` (409) or `no-answer` (502), and there is no order.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1021,7 +1524,7 @@ func (c *Client) UpgradeInstance(ctx context.Context, orderLineID OrderLineID, b
 	return c.Client.Do(req)
 }
 
-// ListOrders All orders, newest first
+// ListOrders Orders, newest first
 //
 // Corresponds with GET /v1/orders (the `ListOrders` operationId).
 func (c *Client) ListOrders(ctx context.Context, params *ListOrdersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1038,7 +1541,9 @@ func (c *Client) ListOrders(ctx context.Context, params *ListOrdersParams, reqEd
 
 // PlaceOrderWithBody A buyer orders and pays
 //
-// The order exists and newInstance is on its way when this answers.
+// The order exists, and newInstance is on its way for each of its lines, when this answers. A SKU that is charged by usage gives a line and
+// an instance for each of its billing items; a package one for each package. For a product that is opened on acceptance nothing
+// happens before acceptOrder. A product that is not on sale refuses orders.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1057,13 +1562,47 @@ func (c *Client) PlaceOrderWithBody(ctx context.Context, contentType string, bod
 
 // PlaceOrder A buyer orders and pays
 //
-// The order exists and newInstance is on its way when this answers.
+// The order exists, and newInstance is on its way for each of its lines, when this answers. A SKU that is charged by usage gives a line and
+// an instance for each of its billing items; a package one for each package. For a product that is opened on acceptance nothing
+// happens before acceptOrder. A product that is not on sale refuses orders.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/orders (the `PlaceOrder` operationId).
 func (c *Client) PlaceOrder(ctx context.Context, body PlaceOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPlaceOrderRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetOrder One order, with the document that the open API answers and what became of each line
+//
+// Corresponds with GET /v1/orders/{orderId} (the `GetOrder` operationId).
+func (c *Client) GetOrder(ctx context.Context, orderID OrderID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOrderRequest(c.Server, orderID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AcceptOrder The buyer confirms that everything is as agreed
+//
+// Only for products that are opened on acceptance. Their time begins now, and newInstance is on its way.
+//
+// Corresponds with POST /v1/orders/{orderId}/accept (the `AcceptOrder` operationId).
+func (c *Client) AcceptOrder(ctx context.Context, orderID OrderID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAcceptOrderRequest(c.Server, orderID)
 	if err != nil {
 		return nil, err
 	}
@@ -1387,6 +1926,46 @@ func NewListInstancesRequest(server string, params *ListInstancesParams) (*http.
 			}
 		}
 
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sellerId", params.SellerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "productCode", params.ProductCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "buyerId", params.BuyerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "orderId", params.OrderID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -1397,6 +1976,46 @@ func NewListInstancesRequest(server string, params *ListInstancesParams) (*http.
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewOpenDetailsOfSeveralRequest calls the generic OpenDetailsOfSeveral builder with application/json body
+func NewOpenDetailsOfSeveralRequest(server string, body OpenDetailsOfSeveralJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewOpenDetailsOfSeveralRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewOpenDetailsOfSeveralRequestWithBody constructs an http.Request for the OpenDetailsOfSeveral method, with any body, and a specified content type
+func NewOpenDetailsOfSeveralRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/instances/details")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -1459,6 +2078,168 @@ func NewGetInstanceRequest(server string, orderLineID OrderLineID, params *GetIn
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCancelRenewalRequest constructs an http.Request for the CancelRenewal method
+func NewCancelRenewalRequest(server string, orderLineID OrderLineID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "orderLineId", orderLineID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/instances/%s/cancel-renewal", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCheckChangeRequest calls the generic CheckChange builder with application/json body
+func NewCheckChangeRequest(server string, orderLineID OrderLineID, body CheckChangeJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCheckChangeRequestWithBody(server, orderLineID, "application/json", bodyReader)
+}
+
+// NewCheckChangeRequestWithBody constructs an http.Request for the CheckChange method, with any body, and a specified content type
+func NewCheckChangeRequestWithBody(server string, orderLineID OrderLineID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "orderLineId", orderLineID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/instances/%s/check-change", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewConvertTrialRequest calls the generic ConvertTrial builder with application/json body
+func NewConvertTrialRequest(server string, orderLineID OrderLineID, body ConvertTrialJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewConvertTrialRequestWithBody(server, orderLineID, "application/json", bodyReader)
+}
+
+// NewConvertTrialRequestWithBody constructs an http.Request for the ConvertTrial method, with any body, and a specified content type
+func NewConvertTrialRequestWithBody(server string, orderLineID OrderLineID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "orderLineId", orderLineID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/instances/%s/convert", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewOpenDetailsRequest constructs an http.Request for the OpenDetails method
+func NewOpenDetailsRequest(server string, orderLineID OrderLineID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "orderLineId", orderLineID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/instances/%s/details", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -1698,6 +2479,54 @@ func NewListOrdersRequest(server string, params *ListOrdersParams) (*http.Reques
 			}
 		}
 
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sellerId", params.SellerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "productCode", params.ProductCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "buyerId", params.BuyerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "orderType", params.OrderType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "orderLineId", params.OrderLineID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -1748,6 +2577,74 @@ func NewPlaceOrderRequestWithBody(server string, contentType string, body io.Rea
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetOrderRequest constructs an http.Request for the GetOrder method
+func NewGetOrderRequest(server string, orderID OrderID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "orderId", orderID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAcceptOrderRequest constructs an http.Request for the AcceptOrder method
+func NewAcceptOrderRequest(server string, orderID OrderID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "orderId", orderID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/orders/%s/accept", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -1981,12 +2878,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/clock/advance (the `AdvanceClock` operationId).
 	AdvanceClockWithResponse(ctx context.Context, body AdvanceClockJSONRequestBody, reqEditors ...RequestEditorFn) (*AdvanceClockResponse, error)
 
-	// ListInstancesWithResponse All instances, newest first
+	// ListInstancesWithResponse Instances, newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/instances (the `ListInstances` operationId).
 	ListInstancesWithResponse(ctx context.Context, params *ListInstancesParams, reqEditors ...RequestEditorFn) (*ListInstancesResponse, error)
+
+	// OpenDetailsOfSeveralWithBodyWithResponse Ask the ISV for the details of several instances of one product, in one queryInstance
+	//
+	// It is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/instances/details (the `OpenDetailsOfSeveral` operationId).
+	OpenDetailsOfSeveralWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpenDetailsOfSeveralResponse, error)
+
+	// OpenDetailsOfSeveralWithResponse Ask the ISV for the details of several instances of one product, in one queryInstance
+	//
+	// It is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/instances/details (the `OpenDetailsOfSeveral` operationId).
+	OpenDetailsOfSeveralWithResponse(ctx context.Context, body OpenDetailsOfSeveralJSONRequestBody, reqEditors ...RequestEditorFn) (*OpenDetailsOfSeveralResponse, error)
 
 	// GetInstanceWithResponse One instance; on request, once it has reached a status
 	//
@@ -1994,6 +2909,60 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/instances/{orderLineId} (the `GetInstance` operationId).
 	GetInstanceWithResponse(ctx context.Context, orderLineID OrderLineID, params *GetInstanceParams, reqEditors ...RequestEditorFn) (*GetInstanceResponse, error)
+
+	// CancelRenewalWithResponse The buyer takes the latest renewal back
+	//
+	// Possible until the time that it bought begins, and unless it was combined with a change.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/cancel-renewal (the `CancelRenewal` operationId).
+	CancelRenewalWithResponse(ctx context.Context, orderLineID OrderLineID, reqEditors ...RequestEditorFn) (*CancelRenewalResponse, error)
+
+	// CheckChangeWithBodyWithResponse Ask the ISV whether a renewal may be combined with a change, and place no order
+	//
+	// changeInstanceCheck is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/check-change (the `CheckChange` operationId).
+	CheckChangeWithBodyWithResponse(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckChangeResponse, error)
+
+	// CheckChangeWithResponse Ask the ISV whether a renewal may be combined with a change, and place no order
+	//
+	// changeInstanceCheck is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/check-change (the `CheckChange` operationId).
+	CheckChangeWithResponse(ctx context.Context, orderLineID OrderLineID, body CheckChangeJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckChangeResponse, error)
+
+	// ConvertTrialWithBodyWithResponse The buyer makes a trial formal
+	//
+	// The formal time begins now; what is left of the trial is given up.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/convert (the `ConvertTrial` operationId).
+	ConvertTrialWithBodyWithResponse(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConvertTrialResponse, error)
+
+	// ConvertTrialWithResponse The buyer makes a trial formal
+	//
+	// The formal time begins now; what is left of the trial is given up.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/convert (the `ConvertTrial` operationId).
+	ConvertTrialWithResponse(ctx context.Context, orderLineID OrderLineID, body ConvertTrialJSONRequestBody, reqEditors ...RequestEditorFn) (*ConvertTrialResponse, error)
+
+	// OpenDetailsWithResponse The buyer opens the details of the instance
+	//
+	// queryInstance is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/details (the `OpenDetails` operationId).
+	OpenDetailsWithResponse(ctx context.Context, orderLineID OrderLineID, reqEditors ...RequestEditorFn) (*OpenDetailsResponse, error)
 
 	// FreezeInstanceWithResponse The marketplace freezes the instance because of a violation
 	//
@@ -2011,12 +2980,18 @@ type ClientWithResponsesInterface interface {
 
 	// RenewInstanceWithBodyWithResponse The buyer renews
 	//
+	// With skuCode or quantity the renewal is combined with a change. The ISV is asked first with changeInstanceCheck, while this waits; only if it
+	// answers 000000 is the order placed. Otherwise this fails, with `change-refused` (409) or `no-answer` (502), and there is no order.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/instances/{orderLineId}/renew (the `RenewInstance` operationId).
 	RenewInstanceWithBodyWithResponse(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RenewInstanceResponse, error)
 
 	// RenewInstanceWithResponse The buyer renews
+	//
+	// With skuCode or quantity the renewal is combined with a change. The ISV is asked first with changeInstanceCheck, while this waits; only if it
+	// answers 000000 is the order placed. Otherwise this fails, with `change-refused` (409) or `no-answer` (502), and there is no order.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2044,7 +3019,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/instances/{orderLineId}/upgrade (the `UpgradeInstance` operationId).
 	UpgradeInstanceWithResponse(ctx context.Context, orderLineID OrderLineID, body UpgradeInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*UpgradeInstanceResponse, error)
 
-	// ListOrdersWithResponse All orders, newest first
+	// ListOrdersWithResponse Orders, newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2053,7 +3028,9 @@ type ClientWithResponsesInterface interface {
 
 	// PlaceOrderWithBodyWithResponse A buyer orders and pays
 	//
-	// The order exists and newInstance is on its way when this answers.
+	// The order exists, and newInstance is on its way for each of its lines, when this answers. A SKU that is charged by usage gives a line and
+	// an instance for each of its billing items; a package one for each package. For a product that is opened on acceptance nothing
+	// happens before acceptOrder. A product that is not on sale refuses orders.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2062,12 +3039,30 @@ type ClientWithResponsesInterface interface {
 
 	// PlaceOrderWithResponse A buyer orders and pays
 	//
-	// The order exists and newInstance is on its way when this answers.
+	// The order exists, and newInstance is on its way for each of its lines, when this answers. A SKU that is charged by usage gives a line and
+	// an instance for each of its billing items; a package one for each package. For a product that is opened on acceptance nothing
+	// happens before acceptOrder. A product that is not on sale refuses orders.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/orders (the `PlaceOrder` operationId).
 	PlaceOrderWithResponse(ctx context.Context, body PlaceOrderJSONRequestBody, reqEditors ...RequestEditorFn) (*PlaceOrderResponse, error)
+
+	// GetOrderWithResponse One order, with the document that the open API answers and what became of each line
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/orders/{orderId} (the `GetOrder` operationId).
+	GetOrderWithResponse(ctx context.Context, orderID OrderID, reqEditors ...RequestEditorFn) (*GetOrderResponse, error)
+
+	// AcceptOrderWithResponse The buyer confirms that everything is as agreed
+	//
+	// Only for products that are opened on acceptance. Their time begins now, and newInstance is on its way.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/orders/{orderId}/accept (the `AcceptOrder` operationId).
+	AcceptOrderWithResponse(ctx context.Context, orderID OrderID, reqEditors ...RequestEditorFn) (*AcceptOrderResponse, error)
 
 	// ListProductsWithResponse What can be bought
 	//
@@ -2345,6 +3340,54 @@ func (r ListInstancesResponse) ContentType() string {
 	return ""
 }
 
+type OpenDetailsOfSeveralResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DetailsAnswer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpenDetailsOfSeveralResponse) GetJSON200() *DetailsAnswer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpenDetailsOfSeveralResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpenDetailsOfSeveralResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpenDetailsOfSeveralResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpenDetailsOfSeveralResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpenDetailsOfSeveralResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetInstanceResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2387,6 +3430,198 @@ func (r GetInstanceResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetInstanceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CancelRenewalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *OrderPlaced
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CancelRenewalResponse) GetJSON201() *OrderPlaced {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CancelRenewalResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelRenewalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelRenewalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelRenewalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelRenewalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CheckChangeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ChangeAnswer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckChangeResponse) GetJSON200() *ChangeAnswer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CheckChangeResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckChangeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckChangeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckChangeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckChangeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ConvertTrialResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *OrderPlaced
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r ConvertTrialResponse) GetJSON201() *OrderPlaced {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ConvertTrialResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ConvertTrialResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ConvertTrialResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ConvertTrialResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ConvertTrialResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpenDetailsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DetailsAnswer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpenDetailsResponse) GetJSON200() *DetailsAnswer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r OpenDetailsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpenDetailsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpenDetailsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpenDetailsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpenDetailsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2729,6 +3964,102 @@ func (r PlaceOrderResponse) ContentType() string {
 	return ""
 }
 
+type GetOrderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *OrderDetails
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetOrderResponse) GetJSON200() *OrderDetails {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetOrderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetOrderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetOrderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetOrderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetOrderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AcceptOrderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *OrderPlaced
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r AcceptOrderResponse) GetJSON202() *OrderPlaced {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AcceptOrderResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AcceptOrderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AcceptOrderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AcceptOrderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AcceptOrderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListProductsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2992,7 +4323,7 @@ func (c *ClientWithResponses) AdvanceClockWithResponse(ctx context.Context, body
 	return ParseAdvanceClockResponse(rsp)
 }
 
-// ListInstancesWithResponse All instances, newest first
+// ListInstancesWithResponse Instances, newest first
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3003,6 +4334,36 @@ func (c *ClientWithResponses) ListInstancesWithResponse(ctx context.Context, par
 		return nil, err
 	}
 	return ParseListInstancesResponse(rsp)
+}
+
+// OpenDetailsOfSeveralWithBodyWithResponse Ask the ISV for the details of several instances of one product, in one queryInstance
+//
+// It is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/instances/details (the `OpenDetailsOfSeveral` operationId).
+func (c *ClientWithResponses) OpenDetailsOfSeveralWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*OpenDetailsOfSeveralResponse, error) {
+	rsp, err := c.OpenDetailsOfSeveralWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpenDetailsOfSeveralResponse(rsp)
+}
+
+// OpenDetailsOfSeveralWithResponse Ask the ISV for the details of several instances of one product, in one queryInstance
+//
+// It is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/instances/details (the `OpenDetailsOfSeveral` operationId).
+func (c *ClientWithResponses) OpenDetailsOfSeveralWithResponse(ctx context.Context, body OpenDetailsOfSeveralJSONRequestBody, reqEditors ...RequestEditorFn) (*OpenDetailsOfSeveralResponse, error) {
+	rsp, err := c.OpenDetailsOfSeveral(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpenDetailsOfSeveralResponse(rsp)
 }
 
 // GetInstanceWithResponse One instance; on request, once it has reached a status
@@ -3016,6 +4377,96 @@ func (c *ClientWithResponses) GetInstanceWithResponse(ctx context.Context, order
 		return nil, err
 	}
 	return ParseGetInstanceResponse(rsp)
+}
+
+// CancelRenewalWithResponse The buyer takes the latest renewal back
+//
+// Possible until the time that it bought begins, and unless it was combined with a change.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/instances/{orderLineId}/cancel-renewal (the `CancelRenewal` operationId).
+func (c *ClientWithResponses) CancelRenewalWithResponse(ctx context.Context, orderLineID OrderLineID, reqEditors ...RequestEditorFn) (*CancelRenewalResponse, error) {
+	rsp, err := c.CancelRenewal(ctx, orderLineID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelRenewalResponse(rsp)
+}
+
+// CheckChangeWithBodyWithResponse Ask the ISV whether a renewal may be combined with a change, and place no order
+//
+// changeInstanceCheck is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/instances/{orderLineId}/check-change (the `CheckChange` operationId).
+func (c *ClientWithResponses) CheckChangeWithBodyWithResponse(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckChangeResponse, error) {
+	rsp, err := c.CheckChangeWithBody(ctx, orderLineID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckChangeResponse(rsp)
+}
+
+// CheckChangeWithResponse Ask the ISV whether a renewal may be combined with a change, and place no order
+//
+// changeInstanceCheck is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/instances/{orderLineId}/check-change (the `CheckChange` operationId).
+func (c *ClientWithResponses) CheckChangeWithResponse(ctx context.Context, orderLineID OrderLineID, body CheckChangeJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckChangeResponse, error) {
+	rsp, err := c.CheckChange(ctx, orderLineID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckChangeResponse(rsp)
+}
+
+// ConvertTrialWithBodyWithResponse The buyer makes a trial formal
+//
+// The formal time begins now; what is left of the trial is given up.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/instances/{orderLineId}/convert (the `ConvertTrial` operationId).
+func (c *ClientWithResponses) ConvertTrialWithBodyWithResponse(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConvertTrialResponse, error) {
+	rsp, err := c.ConvertTrialWithBody(ctx, orderLineID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConvertTrialResponse(rsp)
+}
+
+// ConvertTrialWithResponse The buyer makes a trial formal
+//
+// The formal time begins now; what is left of the trial is given up.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/instances/{orderLineId}/convert (the `ConvertTrial` operationId).
+func (c *ClientWithResponses) ConvertTrialWithResponse(ctx context.Context, orderLineID OrderLineID, body ConvertTrialJSONRequestBody, reqEditors ...RequestEditorFn) (*ConvertTrialResponse, error) {
+	rsp, err := c.ConvertTrial(ctx, orderLineID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConvertTrialResponse(rsp)
+}
+
+// OpenDetailsWithResponse The buyer opens the details of the instance
+//
+// queryInstance is made at once and not retried. If the ISV gives no usable answer, this fails with `no-answer` (502).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/instances/{orderLineId}/details (the `OpenDetails` operationId).
+func (c *ClientWithResponses) OpenDetailsWithResponse(ctx context.Context, orderLineID OrderLineID, reqEditors ...RequestEditorFn) (*OpenDetailsResponse, error) {
+	rsp, err := c.OpenDetails(ctx, orderLineID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpenDetailsResponse(rsp)
 }
 
 // FreezeInstanceWithResponse The marketplace freezes the instance because of a violation
@@ -3046,6 +4497,9 @@ func (c *ClientWithResponses) ReleaseInstanceWithResponse(ctx context.Context, o
 
 // RenewInstanceWithBodyWithResponse The buyer renews
 //
+// With skuCode or quantity the renewal is combined with a change. The ISV is asked first with changeInstanceCheck, while this waits; only if it
+// answers 000000 is the order placed. Otherwise this fails, with `change-refused` (409) or `no-answer` (502), and there is no order.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/instances/{orderLineId}/renew (the `RenewInstance` operationId).
@@ -3058,6 +4512,9 @@ func (c *ClientWithResponses) RenewInstanceWithBodyWithResponse(ctx context.Cont
 }
 
 // RenewInstanceWithResponse The buyer renews
+//
+// With skuCode or quantity the renewal is combined with a change. The ISV is asked first with changeInstanceCheck, while this waits; only if it
+// answers 000000 is the order placed. Otherwise this fails, with `change-refused` (409) or `no-answer` (502), and there is no order.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3109,7 +4566,7 @@ func (c *ClientWithResponses) UpgradeInstanceWithResponse(ctx context.Context, o
 	return ParseUpgradeInstanceResponse(rsp)
 }
 
-// ListOrdersWithResponse All orders, newest first
+// ListOrdersWithResponse Orders, newest first
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3124,7 +4581,9 @@ func (c *ClientWithResponses) ListOrdersWithResponse(ctx context.Context, params
 
 // PlaceOrderWithBodyWithResponse A buyer orders and pays
 //
-// The order exists and newInstance is on its way when this answers.
+// The order exists, and newInstance is on its way for each of its lines, when this answers. A SKU that is charged by usage gives a line and
+// an instance for each of its billing items; a package one for each package. For a product that is opened on acceptance nothing
+// happens before acceptOrder. A product that is not on sale refuses orders.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3139,7 +4598,9 @@ func (c *ClientWithResponses) PlaceOrderWithBodyWithResponse(ctx context.Context
 
 // PlaceOrderWithResponse A buyer orders and pays
 //
-// The order exists and newInstance is on its way when this answers.
+// The order exists, and newInstance is on its way for each of its lines, when this answers. A SKU that is charged by usage gives a line and
+// an instance for each of its billing items; a package one for each package. For a product that is opened on acceptance nothing
+// happens before acceptOrder. A product that is not on sale refuses orders.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3150,6 +4611,34 @@ func (c *ClientWithResponses) PlaceOrderWithResponse(ctx context.Context, body P
 		return nil, err
 	}
 	return ParsePlaceOrderResponse(rsp)
+}
+
+// GetOrderWithResponse One order, with the document that the open API answers and what became of each line
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/orders/{orderId} (the `GetOrder` operationId).
+func (c *ClientWithResponses) GetOrderWithResponse(ctx context.Context, orderID OrderID, reqEditors ...RequestEditorFn) (*GetOrderResponse, error) {
+	rsp, err := c.GetOrder(ctx, orderID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetOrderResponse(rsp)
+}
+
+// AcceptOrderWithResponse The buyer confirms that everything is as agreed
+//
+// Only for products that are opened on acceptance. Their time begins now, and newInstance is on its way.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/orders/{orderId}/accept (the `AcceptOrder` operationId).
+func (c *ClientWithResponses) AcceptOrderWithResponse(ctx context.Context, orderID OrderID, reqEditors ...RequestEditorFn) (*AcceptOrderResponse, error) {
+	rsp, err := c.AcceptOrder(ctx, orderID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAcceptOrderResponse(rsp)
 }
 
 // ListProductsWithResponse What can be bought
@@ -3382,6 +4871,39 @@ func ParseListInstancesResponse(rsp *http.Response) (*ListInstancesResponse, err
 	return response, nil
 }
 
+// ParseOpenDetailsOfSeveralResponse parses an HTTP response from a OpenDetailsOfSeveralWithResponse call
+func ParseOpenDetailsOfSeveralResponse(rsp *http.Response) (*OpenDetailsOfSeveralResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpenDetailsOfSeveralResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DetailsAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseGetInstanceResponse parses an HTTP response from a GetInstanceWithResponse call
 func ParseGetInstanceResponse(rsp *http.Response) (*GetInstanceResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -3398,6 +4920,138 @@ func ParseGetInstanceResponse(rsp *http.Response) (*GetInstanceResponse, error) 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Instance
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCancelRenewalResponse parses an HTTP response from a CancelRenewalWithResponse call
+func ParseCancelRenewalResponse(rsp *http.Response) (*CancelRenewalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelRenewalResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest OrderPlaced
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCheckChangeResponse parses an HTTP response from a CheckChangeWithResponse call
+func ParseCheckChangeResponse(rsp *http.Response) (*CheckChangeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckChangeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ChangeAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseConvertTrialResponse parses an HTTP response from a ConvertTrialWithResponse call
+func ParseConvertTrialResponse(rsp *http.Response) (*ConvertTrialResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ConvertTrialResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest OrderPlaced
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpenDetailsResponse parses an HTTP response from a OpenDetailsWithResponse call
+func ParseOpenDetailsResponse(rsp *http.Response) (*OpenDetailsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpenDetailsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DetailsAnswer
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -3633,6 +5287,72 @@ func ParsePlaceOrderResponse(rsp *http.Response) (*PlaceOrderResponse, error) {
 			return nil, err
 		}
 		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetOrderResponse parses an HTTP response from a GetOrderWithResponse call
+func ParseGetOrderResponse(rsp *http.Response) (*GetOrderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetOrderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest OrderDetails
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAcceptOrderResponse parses an HTTP response from a AcceptOrderWithResponse call
+func ParseAcceptOrderResponse(rsp *http.Response) (*AcceptOrderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AcceptOrderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest OrderPlaced
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem

@@ -29,12 +29,27 @@ type ServerInterface interface {
 	// AdvanceClock Move the clock forward
 	// (POST /v1/clock/advance)
 	AdvanceClock(ctx echo.Context) error
-	// ListInstances All instances, newest first
+	// ListInstances Instances, newest first
 	// (GET /v1/instances)
 	ListInstances(ctx echo.Context, params ListInstancesParams) error
+	// OpenDetailsOfSeveral Ask the ISV for the details of several instances of one product, in one queryInstance
+	// (POST /v1/instances/details)
+	OpenDetailsOfSeveral(ctx echo.Context) error
 	// GetInstance One instance; on request, once it has reached a status
 	// (GET /v1/instances/{orderLineId})
 	GetInstance(ctx echo.Context, orderLineID OrderLineID, params GetInstanceParams) error
+	// CancelRenewal The buyer takes the latest renewal back
+	// (POST /v1/instances/{orderLineId}/cancel-renewal)
+	CancelRenewal(ctx echo.Context, orderLineID OrderLineID) error
+	// CheckChange Ask the ISV whether a renewal may be combined with a change, and place no order
+	// (POST /v1/instances/{orderLineId}/check-change)
+	CheckChange(ctx echo.Context, orderLineID OrderLineID) error
+	// ConvertTrial The buyer makes a trial formal
+	// (POST /v1/instances/{orderLineId}/convert)
+	ConvertTrial(ctx echo.Context, orderLineID OrderLineID) error
+	// OpenDetails The buyer opens the details of the instance
+	// (POST /v1/instances/{orderLineId}/details)
+	OpenDetails(ctx echo.Context, orderLineID OrderLineID) error
 	// FreezeInstance The marketplace freezes the instance because of a violation
 	// (POST /v1/instances/{orderLineId}/freeze)
 	FreezeInstance(ctx echo.Context, orderLineID OrderLineID) error
@@ -50,12 +65,18 @@ type ServerInterface interface {
 	// UpgradeInstance The buyer orders another product or quantity
 	// (POST /v1/instances/{orderLineId}/upgrade)
 	UpgradeInstance(ctx echo.Context, orderLineID OrderLineID) error
-	// ListOrders All orders, newest first
+	// ListOrders Orders, newest first
 	// (GET /v1/orders)
 	ListOrders(ctx echo.Context, params ListOrdersParams) error
 	// PlaceOrder A buyer orders and pays
 	// (POST /v1/orders)
 	PlaceOrder(ctx echo.Context) error
+	// GetOrder One order, with the document that the open API answers and what became of each line
+	// (GET /v1/orders/{orderId})
+	GetOrder(ctx echo.Context, orderID OrderID) error
+	// AcceptOrder The buyer confirms that everything is as agreed
+	// (POST /v1/orders/{orderId}/accept)
+	AcceptOrder(ctx echo.Context, orderID OrderID) error
 	// ListProducts What can be bought
 	// (GET /v1/products)
 	ListProducts(ctx echo.Context) error
@@ -170,8 +191,52 @@ func (w *ServerInterfaceWrapper) ListInstances(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
 	}
 
+	// ------------- Optional query parameter "sellerId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sellerId", ctx.QueryParams(), &params.SellerID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sellerId: %s", err))
+	}
+
+	// ------------- Optional query parameter "productCode" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "productCode", ctx.QueryParams(), &params.ProductCode, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// ------------- Optional query parameter "buyerId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "buyerId", ctx.QueryParams(), &params.BuyerID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter buyerId: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "orderId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "orderId", ctx.QueryParams(), &params.OrderID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orderId: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListInstances(ctx, params)
+	return err
+}
+
+// OpenDetailsOfSeveral converts echo context to params.
+func (w *ServerInterfaceWrapper) OpenDetailsOfSeveral(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpenDetailsOfSeveral(ctx)
 	return err
 }
 
@@ -204,6 +269,70 @@ func (w *ServerInterfaceWrapper) GetInstance(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetInstance(ctx, orderLineID, params)
+	return err
+}
+
+// CancelRenewal converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelRenewal(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "orderLineId" -------------
+	var orderLineID OrderLineID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "orderLineId", ctx.Param("orderLineId"), &orderLineID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orderLineId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelRenewal(ctx, orderLineID)
+	return err
+}
+
+// CheckChange converts echo context to params.
+func (w *ServerInterfaceWrapper) CheckChange(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "orderLineId" -------------
+	var orderLineID OrderLineID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "orderLineId", ctx.Param("orderLineId"), &orderLineID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orderLineId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CheckChange(ctx, orderLineID)
+	return err
+}
+
+// ConvertTrial converts echo context to params.
+func (w *ServerInterfaceWrapper) ConvertTrial(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "orderLineId" -------------
+	var orderLineID OrderLineID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "orderLineId", ctx.Param("orderLineId"), &orderLineID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orderLineId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConvertTrial(ctx, orderLineID)
+	return err
+}
+
+// OpenDetails converts echo context to params.
+func (w *ServerInterfaceWrapper) OpenDetails(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "orderLineId" -------------
+	var orderLineID OrderLineID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "orderLineId", ctx.Param("orderLineId"), &orderLineID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orderLineId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.OpenDetails(ctx, orderLineID)
 	return err
 }
 
@@ -300,6 +429,48 @@ func (w *ServerInterfaceWrapper) ListOrders(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
 	}
 
+	// ------------- Optional query parameter "sellerId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sellerId", ctx.QueryParams(), &params.SellerID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sellerId: %s", err))
+	}
+
+	// ------------- Optional query parameter "productCode" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "productCode", ctx.QueryParams(), &params.ProductCode, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// ------------- Optional query parameter "buyerId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "buyerId", ctx.QueryParams(), &params.BuyerID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter buyerId: %s", err))
+	}
+
+	// ------------- Optional query parameter "orderType" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "orderType", ctx.QueryParams(), &params.OrderType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orderType: %s", err))
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", ctx.QueryParams(), &params.Status, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter status: %s", err))
+	}
+
+	// ------------- Optional query parameter "orderLineId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "orderLineId", ctx.QueryParams(), &params.OrderLineID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orderLineId: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListOrders(ctx, params)
 	return err
@@ -311,6 +482,38 @@ func (w *ServerInterfaceWrapper) PlaceOrder(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PlaceOrder(ctx)
+	return err
+}
+
+// GetOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOrder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "orderId" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "orderId", ctx.Param("orderId"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orderId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOrder(ctx, orderID)
+	return err
+}
+
+// AcceptOrder converts echo context to params.
+func (w *ServerInterfaceWrapper) AcceptOrder(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "orderId" -------------
+	var orderID OrderID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "orderId", ctx.Param("orderId"), &orderID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orderId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AcceptOrder(ctx, orderID)
 	return err
 }
 
@@ -423,6 +626,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/calls/:callId/restart", wrapper.RestartCall, options.OperationMiddlewares["restartCall"]...)
 	router.GET(options.BaseURL+"/v1/attempts", wrapper.ListAttempts, options.OperationMiddlewares["listAttempts"]...)
 	router.GET(options.BaseURL+"/v1/usage-records", wrapper.ListUsageRecords, options.OperationMiddlewares["listUsageRecords"]...)
+	router.GET(options.BaseURL+"/v1/orders/:orderId", wrapper.GetOrder, options.OperationMiddlewares["getOrder"]...)
+	router.POST(options.BaseURL+"/v1/orders/:orderId/accept", wrapper.AcceptOrder, options.OperationMiddlewares["acceptOrder"]...)
+	router.POST(options.BaseURL+"/v1/instances/details", wrapper.OpenDetailsOfSeveral, options.OperationMiddlewares["openDetailsOfSeveral"]...)
+	router.POST(options.BaseURL+"/v1/instances/:orderLineId/details", wrapper.OpenDetails, options.OperationMiddlewares["openDetails"]...)
+	router.POST(options.BaseURL+"/v1/instances/:orderLineId/check-change", wrapper.CheckChange, options.OperationMiddlewares["checkChange"]...)
+	router.POST(options.BaseURL+"/v1/instances/:orderLineId/convert", wrapper.ConvertTrial, options.OperationMiddlewares["convertTrial"]...)
+	router.POST(options.BaseURL+"/v1/instances/:orderLineId/cancel-renewal", wrapper.CancelRenewal, options.OperationMiddlewares["cancelRenewal"]...)
 
 }
 
@@ -623,6 +833,45 @@ func (response ListInstancesdefaultApplicationProblemPlusJSONResponse) VisitList
 	return err
 }
 
+type OpenDetailsOfSeveralRequestObject struct {
+	Body *OpenDetailsOfSeveralJSONRequestBody
+}
+
+type OpenDetailsOfSeveralResponseObject interface {
+	VisitOpenDetailsOfSeveralResponse(w http.ResponseWriter) error
+}
+
+type OpenDetailsOfSeveral200JSONResponse DetailsAnswer
+
+func (response OpenDetailsOfSeveral200JSONResponse) VisitOpenDetailsOfSeveralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpenDetailsOfSeveraldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpenDetailsOfSeveraldefaultApplicationProblemPlusJSONResponse) VisitOpenDetailsOfSeveralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetInstanceRequestObject struct {
 	OrderLineID OrderLineID `json:"orderLineId"`
 	Params      GetInstanceParams
@@ -652,6 +901,164 @@ type GetInstancedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetInstancedefaultApplicationProblemPlusJSONResponse) VisitGetInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelRenewalRequestObject struct {
+	OrderLineID OrderLineID `json:"orderLineId"`
+}
+
+type CancelRenewalResponseObject interface {
+	VisitCancelRenewalResponse(w http.ResponseWriter) error
+}
+
+type CancelRenewal201JSONResponse OrderPlaced
+
+func (response CancelRenewal201JSONResponse) VisitCancelRenewalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelRenewaldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CancelRenewaldefaultApplicationProblemPlusJSONResponse) VisitCancelRenewalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckChangeRequestObject struct {
+	OrderLineID OrderLineID `json:"orderLineId"`
+	Body        *CheckChangeJSONRequestBody
+}
+
+type CheckChangeResponseObject interface {
+	VisitCheckChangeResponse(w http.ResponseWriter) error
+}
+
+type CheckChange200JSONResponse ChangeAnswer
+
+func (response CheckChange200JSONResponse) VisitCheckChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckChangedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CheckChangedefaultApplicationProblemPlusJSONResponse) VisitCheckChangeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConvertTrialRequestObject struct {
+	OrderLineID OrderLineID `json:"orderLineId"`
+	Body        *ConvertTrialJSONRequestBody
+}
+
+type ConvertTrialResponseObject interface {
+	VisitConvertTrialResponse(w http.ResponseWriter) error
+}
+
+type ConvertTrial201JSONResponse OrderPlaced
+
+func (response ConvertTrial201JSONResponse) VisitConvertTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConvertTrialdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ConvertTrialdefaultApplicationProblemPlusJSONResponse) VisitConvertTrialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpenDetailsRequestObject struct {
+	OrderLineID OrderLineID `json:"orderLineId"`
+}
+
+type OpenDetailsResponseObject interface {
+	VisitOpenDetailsResponse(w http.ResponseWriter) error
+}
+
+type OpenDetails200JSONResponse DetailsAnswer
+
+func (response OpenDetails200JSONResponse) VisitOpenDetailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type OpenDetailsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response OpenDetailsdefaultApplicationProblemPlusJSONResponse) VisitOpenDetailsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -938,6 +1345,84 @@ func (response PlaceOrderdefaultApplicationProblemPlusJSONResponse) VisitPlaceOr
 	return err
 }
 
+type GetOrderRequestObject struct {
+	OrderID OrderID `json:"orderId"`
+}
+
+type GetOrderResponseObject interface {
+	VisitGetOrderResponse(w http.ResponseWriter) error
+}
+
+type GetOrder200JSONResponse OrderDetails
+
+func (response GetOrder200JSONResponse) VisitGetOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetOrderdefaultApplicationProblemPlusJSONResponse) VisitGetOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptOrderRequestObject struct {
+	OrderID OrderID `json:"orderId"`
+}
+
+type AcceptOrderResponseObject interface {
+	VisitAcceptOrderResponse(w http.ResponseWriter) error
+}
+
+type AcceptOrder202JSONResponse OrderPlaced
+
+func (response AcceptOrder202JSONResponse) VisitAcceptOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AcceptOrderdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AcceptOrderdefaultApplicationProblemPlusJSONResponse) VisitAcceptOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListProductsRequestObject struct {
 }
 
@@ -1106,12 +1591,27 @@ type StrictServerInterface interface {
 	// AdvanceClock Move the clock forward
 	// (POST /v1/clock/advance)
 	AdvanceClock(ctx context.Context, request AdvanceClockRequestObject) (AdvanceClockResponseObject, error)
-	// ListInstances All instances, newest first
+	// ListInstances Instances, newest first
 	// (GET /v1/instances)
 	ListInstances(ctx context.Context, request ListInstancesRequestObject) (ListInstancesResponseObject, error)
+	// OpenDetailsOfSeveral Ask the ISV for the details of several instances of one product, in one queryInstance
+	// (POST /v1/instances/details)
+	OpenDetailsOfSeveral(ctx context.Context, request OpenDetailsOfSeveralRequestObject) (OpenDetailsOfSeveralResponseObject, error)
 	// GetInstance One instance; on request, once it has reached a status
 	// (GET /v1/instances/{orderLineId})
 	GetInstance(ctx context.Context, request GetInstanceRequestObject) (GetInstanceResponseObject, error)
+	// CancelRenewal The buyer takes the latest renewal back
+	// (POST /v1/instances/{orderLineId}/cancel-renewal)
+	CancelRenewal(ctx context.Context, request CancelRenewalRequestObject) (CancelRenewalResponseObject, error)
+	// CheckChange Ask the ISV whether a renewal may be combined with a change, and place no order
+	// (POST /v1/instances/{orderLineId}/check-change)
+	CheckChange(ctx context.Context, request CheckChangeRequestObject) (CheckChangeResponseObject, error)
+	// ConvertTrial The buyer makes a trial formal
+	// (POST /v1/instances/{orderLineId}/convert)
+	ConvertTrial(ctx context.Context, request ConvertTrialRequestObject) (ConvertTrialResponseObject, error)
+	// OpenDetails The buyer opens the details of the instance
+	// (POST /v1/instances/{orderLineId}/details)
+	OpenDetails(ctx context.Context, request OpenDetailsRequestObject) (OpenDetailsResponseObject, error)
 	// FreezeInstance The marketplace freezes the instance because of a violation
 	// (POST /v1/instances/{orderLineId}/freeze)
 	FreezeInstance(ctx context.Context, request FreezeInstanceRequestObject) (FreezeInstanceResponseObject, error)
@@ -1127,12 +1627,18 @@ type StrictServerInterface interface {
 	// UpgradeInstance The buyer orders another product or quantity
 	// (POST /v1/instances/{orderLineId}/upgrade)
 	UpgradeInstance(ctx context.Context, request UpgradeInstanceRequestObject) (UpgradeInstanceResponseObject, error)
-	// ListOrders All orders, newest first
+	// ListOrders Orders, newest first
 	// (GET /v1/orders)
 	ListOrders(ctx context.Context, request ListOrdersRequestObject) (ListOrdersResponseObject, error)
 	// PlaceOrder A buyer orders and pays
 	// (POST /v1/orders)
 	PlaceOrder(ctx context.Context, request PlaceOrderRequestObject) (PlaceOrderResponseObject, error)
+	// GetOrder One order, with the document that the open API answers and what became of each line
+	// (GET /v1/orders/{orderId})
+	GetOrder(ctx context.Context, request GetOrderRequestObject) (GetOrderResponseObject, error)
+	// AcceptOrder The buyer confirms that everything is as agreed
+	// (POST /v1/orders/{orderId}/accept)
+	AcceptOrder(ctx context.Context, request AcceptOrderRequestObject) (AcceptOrderResponseObject, error)
 	// ListProducts What can be bought
 	// (GET /v1/products)
 	ListProducts(ctx context.Context, request ListProductsRequestObject) (ListProductsResponseObject, error)
@@ -1305,6 +1811,52 @@ func (sh *strictHandler) ListInstances(ctx echo.Context, params ListInstancesPar
 	return nil
 }
 
+// OpenDetailsOfSeveral operation middleware
+func (sh *strictHandler) OpenDetailsOfSeveral(ctx echo.Context) error {
+	var request OpenDetailsOfSeveralRequestObject
+
+	var body OpenDetailsOfSeveralJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpenDetailsOfSeveral(ctx.Request().Context(), request.(OpenDetailsOfSeveralRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpenDetailsOfSeveral")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpenDetailsOfSeveralResponseObject); ok {
+		return validResponse.VisitOpenDetailsOfSeveralResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetInstance operation middleware
 func (sh *strictHandler) GetInstance(ctx echo.Context, orderLineID OrderLineID, params GetInstanceParams) error {
 	var request GetInstanceRequestObject
@@ -1325,6 +1877,152 @@ func (sh *strictHandler) GetInstance(ctx echo.Context, orderLineID OrderLineID, 
 		return err
 	} else if validResponse, ok := response.(GetInstanceResponseObject); ok {
 		return validResponse.VisitGetInstanceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelRenewal operation middleware
+func (sh *strictHandler) CancelRenewal(ctx echo.Context, orderLineID OrderLineID) error {
+	var request CancelRenewalRequestObject
+
+	request.OrderLineID = orderLineID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelRenewal(ctx.Request().Context(), request.(CancelRenewalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelRenewal")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelRenewalResponseObject); ok {
+		return validResponse.VisitCancelRenewalResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CheckChange operation middleware
+func (sh *strictHandler) CheckChange(ctx echo.Context, orderLineID OrderLineID) error {
+	var request CheckChangeRequestObject
+
+	request.OrderLineID = orderLineID
+
+	var body CheckChangeJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CheckChange(ctx.Request().Context(), request.(CheckChangeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CheckChange")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CheckChangeResponseObject); ok {
+		return validResponse.VisitCheckChangeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConvertTrial operation middleware
+func (sh *strictHandler) ConvertTrial(ctx echo.Context, orderLineID OrderLineID) error {
+	var request ConvertTrialRequestObject
+
+	request.OrderLineID = orderLineID
+
+	var body ConvertTrialJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConvertTrial(ctx.Request().Context(), request.(ConvertTrialRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConvertTrial")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConvertTrialResponseObject); ok {
+		return validResponse.VisitConvertTrialResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// OpenDetails operation middleware
+func (sh *strictHandler) OpenDetails(ctx echo.Context, orderLineID OrderLineID) error {
+	var request OpenDetailsRequestObject
+
+	request.OrderLineID = orderLineID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.OpenDetails(ctx.Request().Context(), request.(OpenDetailsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "OpenDetails")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(OpenDetailsResponseObject); ok {
+		return validResponse.VisitOpenDetailsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -1567,6 +2265,56 @@ func (sh *strictHandler) PlaceOrder(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(PlaceOrderResponseObject); ok {
 		return validResponse.VisitPlaceOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetOrder operation middleware
+func (sh *strictHandler) GetOrder(ctx echo.Context, orderID OrderID) error {
+	var request GetOrderRequestObject
+
+	request.OrderID = orderID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOrder(ctx.Request().Context(), request.(GetOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOrderResponseObject); ok {
+		return validResponse.VisitGetOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AcceptOrder operation middleware
+func (sh *strictHandler) AcceptOrder(ctx echo.Context, orderID OrderID) error {
+	var request AcceptOrderRequestObject
+
+	request.OrderID = orderID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AcceptOrder(ctx.Request().Context(), request.(AcceptOrderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AcceptOrder")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AcceptOrderResponseObject); ok {
+		return validResponse.VisitAcceptOrderResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
