@@ -82,8 +82,8 @@ func TestOpenAPI_QueryOrder(t *testing.T) {
 	line := got.OrderLine[0]
 	require.Equal(t, marketplaceapi.OrderLine{
 		OrderLineID: placed.Order.OrderLineID, ChargingMode: marketplaceapi.ChargingPeriod, PeriodType: marketplaceapi.PeriodMonth, PeriodNumber: 3,
-		ExpireTime: placed.Instance.ExpireTime.Format("20060102150405"), Currency: "1500", CurrencyAfterDiscount: "1500",
-		ProductInfo:  []marketplaceapi.ProductInfo{{ProductID: "OFFI700000000000000001", SKUCode: "demo-period", LinearValue: 5, ProductName: "Demo product, basic, by period"}},
+		ExpireTime: placed.Instance.ExpireTime.Format("20060102150405"), Currency: "150", CurrencyAfterDiscount: "150",
+		ProductInfo:  []marketplaceapi.ProductInfo{{ProductID: "OFFI700000000000000011", SKUCode: "demo-period", LinearValue: 5, ProductName: "Demo product, Demo, basic, by the month"}},
 		ExtendParams: []marketplaceapi.ExtendParam{{Name: "emailDomainName", Value: "mail.example.com"}, {Name: "ip", Value: "10.0.0.1"}},
 	}, line)
 	require.NotEmpty(t, got.BuyerInfo.CustomerID)

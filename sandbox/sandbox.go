@@ -141,7 +141,9 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 		return nil, errors.Join(fmt.Errorf("sandbox: database %s: %w", cfg.Database, err), st.Close())
 	}
 	s.outbox = outbox.New(st, s.clock, delivery.NewSender(cfg.HTTPClient), cfg.Logger)
-	s.book = orderbook.New(st, s.clock)
+	if s.book, err = orderbook.New(orderbook.Config{Store: st, Clock: s.clock, Asker: s.outbox}); err != nil {
+		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
+	}
 	s.outbox.Handle("", s.book)
 	s.queue = queue.New(st, s.clock, queue.Work{Deliver: s.outbox.Deliver, Tick: s.tick}, cfg.Logger)
 	s.openAPI, err = openapiserver.New(openapiserver.Config{

@@ -577,7 +577,7 @@ func TestControl_RefusesWithAProblem(t *testing.T) {
 		status       int
 		detail       string
 	}{
-		"unknown SKU":       {"POST", "/v1/orders", sandboxapi.Purchase{SKUCode: "x"}, 400, `no product with skuCode "x"; there are demo-period`},
+		"unknown SKU":       {"POST", "/v1/orders", sandboxapi.Purchase{SKUCode: "x"}, 400, `no product with skuCode "x"; there are demo-accept-one-time, `},
 		"bad period":        {"POST", "/v1/orders", sandboxapi.Purchase{SKUCode: "demo-period", Period: "1w"}, 400, "such as 1y or 3m"},
 		"period on once":    {"POST", "/v1/orders", sandboxapi.Purchase{SKUCode: "demo-one-time", Period: "1y"}, 400, "has none"},
 		"body of a list":    {"POST", "/v1/orders", []int{1}, 400, ""},

@@ -332,8 +332,8 @@ type DetailsAnswer struct {
 
 // DetailsRequest defines model for DetailsRequest.
 type DetailsRequest struct {
-	// OrderLineIds The instances, named by the order lines that created them.
-	OrderLineIds []string `json:"orderLineIds"`
+	// OrderLineIDs The instances, named by the order lines that created them.
+	OrderLineIDs []string `json:"orderLineIds"`
 }
 
 // Instance defines model for Instance.

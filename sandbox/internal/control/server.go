@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
-	"github.com/isvkit/isvkit/sandbox/internal/order"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/outbox"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
@@ -84,10 +82,13 @@ func answerError(err error, c echo.Context, log *slog.Logger) {
 	var p *problem
 	var h *echo.HTTPError
 	var illegal *lifecycle.IllegalMoveError
+	var refusal *orderbook.Refusal
 	switch {
 	case errors.As(err, &p):
 	case errors.As(err, &illegal):
 		p = &problem{http.StatusConflict, "illegal-move", illegal.Error()}
+	case errors.As(err, &refusal):
+		p = refused(refusal)
 	case errors.Is(err, orderbook.ErrInvalid), errors.Is(err, outbox.ErrInvalid), errors.Is(err, catalogue.ErrInvalid):
 		p = &problem{http.StatusBadRequest, "invalid", strings.TrimPrefix(err.Error(), "invalid: ")}
 	case errors.Is(err, store.ErrNotFound):
@@ -154,144 +155,18 @@ func (s *server) AdvanceClock(ctx context.Context, r AdvanceClockRequestObject) 
 	return AdvanceClock200JSONResponse(s.clock()), nil
 }
 
-func (s *server) ListProducts(context.Context, ListProductsRequestObject) (ListProductsResponseObject, error) {
+func (s *server) ListProducts(ctx context.Context, _ ListProductsRequestObject) (ListProductsResponseObject, error) {
+	products, err := s.s.Store().Products(ctx, "")
 	list := ListProducts200JSONResponse{Products: []sandboxapi.Product{}}
-	for _, p := range order.Catalogue {
-		list.Products = append(list.Products, sandboxapi.Product{
-			SKUCode: p.SKUCode, ProductID: p.ProductID, ProductName: p.Name, ChargingMode: sandboxapi.ProductChargingMode(p.ChargingMode),
-			Price: strconv.Itoa(p.Price),
-		})
-	}
-	return list, nil
-}
-
-func (s *server) ListOrders(ctx context.Context, r ListOrdersRequestObject) (ListOrdersResponseObject, error) {
-	orders, err := s.s.Store().Orders(ctx, limit(r.Params.Limit))
-	list := ListOrders200JSONResponse{Orders: make([]sandboxapi.Order, len(orders))}
-	for i, o := range orders {
-		list.Orders[i] = orderView(o)
+	for _, p := range products {
+		for _, sku := range p.SKUs {
+			item := sku.Items[0]
+			list.Products = append(list.Products, sandboxapi.Product{
+				SKUCode: sku.Code, ProductID: item.ProductID, ProductName: sku.Name, ChargingMode: sandboxapi.ProductChargingMode(sku.ChargingMode), Price: item.Price,
+			})
+		}
 	}
 	return list, err
-}
-
-func orderView(o store.Order) sandboxapi.Order {
-	return sandboxapi.Order{OrderID: o.OrderID, OrderType: string(o.Type), Status: o.Status, CreateTime: o.CreatedAt, OrderLineID: o.LineID}
-}
-
-func (s *server) instanceView(ctx context.Context, i lifecycle.Instance) (sandboxapi.Instance, error) {
-	pending, err := s.s.Store().PendingCalls(ctx, i.OrderLineID)
-	return sandboxapi.Instance{
-		OrderLineID: i.OrderLineID, OrderID: i.OrderID, InstanceID: i.InstanceID, Status: i.Status, ChargingMode: string(i.ChargingMode),
-		SKUCode: i.Product.SKUCode, ProductID: i.Product.ProductID, Quantity: i.Product.Quantity, CreateTime: i.CreateTime,
-		ExpireTime: i.ExpireTime, ReleaseTime: i.ReleaseTime, FrontEndURL: i.FrontEndURL, CallsPending: pending,
-	}, err
-}
-
-func (s *server) placed(ctx context.Context, o store.Order, i lifecycle.Instance, err error) (sandboxapi.OrderPlaced, error) {
-	if err != nil {
-		return sandboxapi.OrderPlaced{}, err
-	}
-	view, err := s.instanceView(ctx, i)
-	return sandboxapi.OrderPlaced{Order: orderView(o), Instance: view}, err
-}
-
-func (s *server) PlaceOrder(ctx context.Context, r PlaceOrderRequestObject) (PlaceOrderResponseObject, error) {
-	if s.s.ProductionAddress() == "" {
-		return nil, &problem{http.StatusConflict, "no-provider", "the sandbox does not know the ISV's production address yet: setProvider, or serve --provider"}
-	}
-	o, i, err := s.s.Book().Buy(ctx, orderbook.Purchase{
-		SKUCode: r.Body.SKUCode, Period: r.Body.Period, Quantity: r.Body.Quantity, ExtendParams: r.Body.ExtendParams,
-	})
-	placed, err := s.placed(ctx, o, i, err)
-	return PlaceOrder201JSONResponse(placed), err
-}
-
-func (s *server) ListInstances(ctx context.Context, r ListInstancesRequestObject) (ListInstancesResponseObject, error) {
-	instances, err := s.s.Store().Instances(ctx, limit(r.Params.Limit))
-	if err != nil {
-		return nil, err
-	}
-	list := ListInstances200JSONResponse{Instances: make([]sandboxapi.Instance, len(instances))}
-	for n, i := range instances {
-		if list.Instances[n], err = s.instanceView(ctx, i); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
-func (s *server) GetInstance(ctx context.Context, r GetInstanceRequestObject) (GetInstanceResponseObject, error) {
-	timeout := 10 * time.Second
-	if r.Params.Timeout != "" {
-		d, err := time.ParseDuration(r.Params.Timeout)
-		if err != nil || d < 0 || d > maxWait {
-			return nil, fmt.Errorf("%w: timeout %q: expected a duration from 0s to %s", orderbook.ErrInvalid, r.Params.Timeout, maxWait)
-		}
-		timeout = d
-	}
-	if r.Params.Until != "" && !r.Params.Until.Valid() {
-		return nil, fmt.Errorf("%w: until %q: no such status", orderbook.ErrInvalid, r.Params.Until)
-	}
-	expired := time.NewTimer(timeout)
-	defer expired.Stop()
-	for {
-		changed := s.s.Store().Changed() // before the look, so that no change falls between
-		i, err := s.s.Store().Instance(ctx, r.OrderLineID)
-		if err != nil {
-			return nil, err
-		}
-		view, err := s.instanceView(ctx, i)
-		if err != nil {
-			return nil, err
-		}
-		if r.Params.Until == "" || view.Status == r.Params.Until && view.CallsPending == 0 {
-			return GetInstance200JSONResponse(view), nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-expired.C:
-			return nil, &problem{http.StatusRequestTimeout, "not-yet", fmt.Sprintf(
-				"after %s the instance is %s with %d calls under way, not %s; the attempts tell why", timeout, view.Status, view.CallsPending, r.Params.Until)}
-		}
-	}
-}
-
-func (s *server) RenewInstance(ctx context.Context, r RenewInstanceRequestObject) (RenewInstanceResponseObject, error) {
-	o, i, err := s.s.Book().Renew(ctx, r.OrderLineID, r.Body.Period)
-	placed, err := s.placed(ctx, o, i, err)
-	return RenewInstance201JSONResponse(placed), err
-}
-
-func (s *server) UpgradeInstance(ctx context.Context, r UpgradeInstanceRequestObject) (UpgradeInstanceResponseObject, error) {
-	o, i, err := s.s.Book().Upgrade(ctx, r.OrderLineID, r.Body.SKUCode, r.Body.Quantity)
-	placed, err := s.placed(ctx, o, i, err)
-	return UpgradeInstance201JSONResponse(placed), err
-}
-
-func (s *server) ReleaseInstance(ctx context.Context, r ReleaseInstanceRequestObject) (ReleaseInstanceResponseObject, error) {
-	o, i, err := s.s.Book().Release(ctx, r.OrderLineID)
-	placed, err := s.placed(ctx, o, i, err)
-	return ReleaseInstance201JSONResponse(placed), err
-}
-
-func (s *server) FreezeInstance(ctx context.Context, r FreezeInstanceRequestObject) (FreezeInstanceResponseObject, error) {
-	i, err := s.s.Book().Freeze(ctx, r.OrderLineID)
-	if err != nil {
-		return nil, err
-	}
-	view, err := s.instanceView(ctx, i)
-	return FreezeInstance202JSONResponse(view), err
-}
-
-func (s *server) UnfreezeInstance(ctx context.Context, r UnfreezeInstanceRequestObject) (UnfreezeInstanceResponseObject, error) {
-	i, err := s.s.Book().Unfreeze(ctx, r.OrderLineID)
-	if err != nil {
-		return nil, err
-	}
-	view, err := s.instanceView(ctx, i)
-	return UnfreezeInstance202JSONResponse(view), err
 }
 
 func (s *server) ListCalls(ctx context.Context, r ListCallsRequestObject) (ListCallsResponseObject, error) {

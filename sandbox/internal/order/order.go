@@ -127,3 +127,13 @@ func Document(id string, kind marketplaceapi.OrderType, now time.Time, buyer mar
 	}
 	return doc
 }
+
+// Paid is what the buyer paid for all lines of an order. A line that does not say counts as nothing.
+func Paid(doc marketplaceapi.OrderInfo) (sum Amount) {
+	for _, l := range doc.OrderLine {
+		if a, err := ParseAmount(l.CurrencyAfterDiscount); err == nil {
+			sum.r.Add(&sum.r, &a.r)
+		}
+	}
+	return sum
+}

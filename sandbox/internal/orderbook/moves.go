@@ -233,17 +233,14 @@ func (b *Book) CancelRenewal(ctx context.Context, lineID string) (o store.Order,
 }
 
 // Convert makes a trial formal. The formal time begins now, and what is left of the trial is given up.
-func (b *Book) Convert(ctx context.Context, lineID string, c Change) (o store.Order, i lifecycle.Instance, err error) {
+func (b *Book) Convert(ctx context.Context, lineID, period string) (o store.Order, i lifecycle.Instance, err error) {
 	i, err = b.move(ctx, lineID, func(tx *store.Tx, i *lifecycle.Instance) ([]lifecycle.Call, error) {
 		if err := i.CanConvert(); err != nil {
 			return nil, err
 		}
-		if c.changes(*i) {
-			return nil, invalid("skuCode, quantity: a trial becomes formal as it is; upgrade it afterwards")
-		}
 		trial := *i
 		trial.ExpireTime = time.Time{}
-		product, line, err := b.target(tx, trial, c, true)
+		product, line, err := b.target(tx, trial, Change{Period: period}, true)
 		if err != nil {
 			return nil, err
 		}
