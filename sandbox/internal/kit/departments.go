@@ -78,8 +78,9 @@ func (t *Tenant) PutDepartment(d Department) ([]Call, error) {
 	return t.singleOrgSync(d, flag), nil
 }
 
-// DeleteDepartment deletes a department that has neither departments below it nor users. users is how many it has.
-func (t *Tenant) DeleteDepartment(code string, users int) ([]Call, error) {
+// DeleteDepartment deletes a department that has neither departments below it nor users. inUse are the codes of
+// the departments that have users.
+func (t *Tenant) DeleteDepartment(code string, inUse []string) ([]Call, error) {
 	i := t.department(code)
 	if i < 0 {
 		return nil, invalid("department %s does not exist", code)
@@ -88,7 +89,7 @@ func (t *Tenant) DeleteDepartment(code string, users int) ([]Call, error) {
 	if j := slices.IndexFunc(t.Departments, func(d Department) bool { return d.ParentCode == code }); j >= 0 {
 		return nil, &IllegalMoveError{move, "department " + t.Departments[j].OrgCode + " is below it", "delete from the leaves up"}
 	}
-	if users > 0 {
+	if slices.Contains(inUse, code) {
 		return nil, &IllegalMoveError{move, "it has users", "move them to another department first"}
 	}
 	d := t.Departments[i]

@@ -144,9 +144,9 @@ var moves = map[string]func(s *situation) ([]kit.Call, error){
 	"same sales": func(s *situation) ([]kit.Call, error) {
 		return s.tenant.PutDepartment(kit.Department{OrgCode: "sales", OrgName: "Sales", ParentCode: "top"})
 	},
-	"delete top":        func(s *situation) ([]kit.Call, error) { return s.tenant.DeleteDepartment("top", 0) },
-	"delete sales":      func(s *situation) ([]kit.Call, error) { return s.tenant.DeleteDepartment("sales", 0) },
-	"delete full sales": func(s *situation) ([]kit.Call, error) { return s.tenant.DeleteDepartment("sales", 2) },
+	"delete top":        func(s *situation) ([]kit.Call, error) { return s.tenant.DeleteDepartment("top", nil) },
+	"delete sales":      func(s *situation) ([]kit.Call, error) { return s.tenant.DeleteDepartment("sales", []string{"top"}) },
+	"delete full sales": func(s *situation) ([]kit.Call, error) { return s.tenant.DeleteDepartment("sales", []string{"sales"}) },
 	"replace all": func(s *situation) ([]kit.Call, error) {
 		return s.tenant.ReplaceDepartments([]kit.Department{{OrgCode: "x", OrgName: "X"}}, nil)
 	},

@@ -20,8 +20,14 @@ func (t *Tenant) checkUser(u *User) error {
 		name, value string
 		least, most int
 	}{
-		{"userName", u.UserName, 1, 64}, {"name", u.Name, 1, 64}, {"orgCode", u.OrgCode, 1, 64}, {"position", u.Position, 0, 64},
-		{"employeeCode", u.EmployeeCode, 0, 64}, {"mobile", u.Mobile, 0, 32}, {"email", u.Email, 0, 128}, {"workPlace", u.WorkPlace, 0, 256},
+		{"userName", u.UserName, 1, 64},
+		{"name", u.Name, 1, 64},
+		{"orgCode", u.OrgCode, 1, 64},
+		{"position", u.Position, 0, 64},
+		{"employeeCode", u.EmployeeCode, 0, 64},
+		{"mobile", u.Mobile, 0, 32},
+		{"email", u.Email, 0, 128},
+		{"workPlace", u.WorkPlace, 0, 256},
 	} {
 		if err := text(f.name, f.value, f.least, f.most); err != nil {
 			return err
