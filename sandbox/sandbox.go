@@ -18,15 +18,18 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/authcentre"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/control"
 	"github.com/isvkit/isvkit/sandbox/internal/delivery"
+	"github.com/isvkit/isvkit/sandbox/internal/kitbook"
 	"github.com/isvkit/isvkit/sandbox/internal/openapiserver"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/outbox"
@@ -88,6 +91,10 @@ type Config struct {
 	// MarketURL and ControlURL are what the status tells about the addresses the handlers are served at. They may be set later
 	// with SetAddresses, once the listeners are bound.
 	MarketURL, ControlURL string
+	// AuthCentreURL is where browsers and the ISV reach the auth centres of kit tenants: https://host of AuthCentreHandler, because
+	// the contract wants the domainName of tenantSync to begin with https://. Without it no instance can be bound to an enterprise.
+	// It may be set later with SetAuthCentre.
+	AuthCentreURL string
 }
 
 // Sandbox is a marketplace.
@@ -101,10 +108,13 @@ type Sandbox struct {
 	log     *slog.Logger
 	openAPI http.Handler
 	control http.Handler
+	kit     *kitbook.Book
+	centres http.Handler
 
 	mu         sync.Mutex
 	marketURL  string
 	controlURL string
+	centreURL  string
 }
 
 // settings of the database
@@ -136,15 +146,22 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	s := &Sandbox{keys: keys, store: st, log: cfg.Logger, marketURL: cfg.MarketURL, controlURL: cfg.ControlURL}
+	s := &Sandbox{keys: keys, store: st, log: cfg.Logger, marketURL: cfg.MarketURL, controlURL: cfg.ControlURL, centreURL: cfg.AuthCentreURL}
 	if err := s.load(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: database %s: %w", cfg.Database, err), st.Close())
 	}
 	s.outbox = outbox.New(st, s.clock, delivery.NewSender(cfg.HTTPClient), cfg.Logger)
+<<<<<<< HEAD
 	if s.book, err = orderbook.New(orderbook.Config{Store: st, Clock: s.clock, Asker: s.outbox}); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
 	}
 	s.outbox.Handle("", s.book)
+=======
+	s.book = orderbook.New(st, s.clock)
+	s.kit = kitbook.New(st, s.clock, s.AuthCentre)
+	s.centres = authcentre.New(s.kit, func() bool { return strings.HasPrefix(s.AuthCentre(), "https://") }, cfg.Logger)
+	s.outbox.Handle("", s.kit.AfterRelease(s.book))
+>>>>>>> 42b52ef (kit: the control API's operations, and the auth centres beside the open API)
 	s.queue = queue.New(st, s.clock, queue.Work{Deliver: s.outbox.Deliver, Tick: s.tick}, cfg.Logger)
 	s.openAPI, err = openapiserver.New(openapiserver.Config{
 		Store: st, Clock: s.clock, AK: keys.AK, SK: keys.SK, BaseKey: keys.BaseKey, Observe: cfg.Observe, Log: cfg.Logger,
@@ -226,8 +243,35 @@ func (s *Sandbox) seed(tx *store.Tx, address string) error {
 // Keys are the keys in use. Show them to the ISV, and to nobody else.
 func (s *Sandbox) Keys() Keys { return s.keys }
 
-// OpenAPIHandler serves what the ISV calls. Mount it at the root of a listener.
-func (s *Sandbox) OpenAPIHandler() http.Handler { return s.openAPI }
+// OpenAPIHandler serves what the ISV calls, the auth centres included. Mount it at the root of a listener.
+func (s *Sandbox) OpenAPIHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if authcentre.Handles(r.URL.Path) {
+			s.centres.ServeHTTP(w, r)
+			return
+		}
+		s.openAPI.ServeHTTP(w, r)
+	})
+}
+
+// AuthCentreHandler serves the login page and the auth centres of kit tenants, and nothing else. Mount it at the root of a listener
+// that speaks TLS, and tell where that is with SetAuthCentre.
+func (s *Sandbox) AuthCentreHandler() http.Handler { return s.centres }
+
+// SetAuthCentre tells where the auth centres are served, https://host. Tenants that are bound already keep the address that their
+// ISV was told.
+func (s *Sandbox) SetAuthCentre(url string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.centreURL = url
+}
+
+// AuthCentre is where the auth centres are served; empty if nobody said so.
+func (s *Sandbox) AuthCentre() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.centreURL
+}
 
 // ControlHandler serves the control API. Mount it at the root of a listener of its own.
 func (s *Sandbox) ControlHandler() http.Handler { return s.control }
@@ -310,6 +354,7 @@ func (s *Sandbox) UsageRecords(ctx context.Context, limit int) ([]sandboxapi.Usa
 type driver struct{ *Sandbox }
 
 func (d driver) Book() *orderbook.Book  { return d.book }
+func (d driver) Kit() *kitbook.Book     { return d.kit }
 func (d driver) Outbox() *outbox.Outbox { return d.outbox }
 func (d driver) Store() *store.Store    { return d.store }
 func (d driver) Clock() *clock.Clock    { return d.clock }

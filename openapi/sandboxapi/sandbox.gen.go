@@ -451,6 +451,282 @@ type InstanceUsage struct {
 	UsageValue string `json:"usageValue"`
 }
 
+// KitApplication defines model for KitApplication.
+type KitApplication struct {
+	// AppID Id of the application.
+	AppID string `json:"appId"`
+
+	// CallbackURL Where the login page sends users back to.
+	CallbackURL string `json:"callbackUrl"`
+
+	// LoginURL The login page for this application; empty if the sandbox's auth centre has no address.
+	LoginURL string `json:"loginUrl"`
+
+	// MultiInstance An enterprise may bind several instances.
+	MultiInstance bool `json:"multiInstance"`
+
+	// Name Its name.
+	Name string `json:"name"`
+
+	// Oaep Digests of RSA-OAEP.
+	Oaep string `json:"oaep"`
+
+	// ProductCode Its product.
+	ProductCode string `json:"productCode"`
+
+	// TestTenantID The enterprise for test accounts.
+	TestTenantID string `json:"testTenantId"`
+}
+
+// KitApplicationChanged defines model for KitApplicationChanged.
+type KitApplicationChanged struct {
+	Application KitApplication `json:"application"`
+
+	// Calls The calls that follow, in their order.
+	Calls []Call `json:"calls"`
+}
+
+// KitApplicationInput defines model for KitApplicationInput.
+type KitApplicationInput struct {
+	// CallbackURL Where the login page sends users back to: the ISV's login or SSO call-back.
+	CallbackURL string `json:"callbackUrl"`
+
+	// MultiInstance An enterprise may bind several instances. Cannot be taken back.
+	MultiInstance bool `json:"multiInstance,omitempty,omitzero"`
+
+	// Name Name, at most 64 characters. Default: the product's code.
+	Name string `json:"name,omitempty,omitzero"`
+
+	// Oaep Digests of RSA-OAEP: `SHA-256/MGF1-SHA-1` (default), `SHA-256/MGF1-SHA-256` or `SHA-1/MGF1-SHA-1`.
+	Oaep string `json:"oaep,omitempty,omitzero"`
+}
+
+// KitAuthorisation defines model for KitAuthorisation.
+type KitAuthorisation struct {
+	// OrderLineID The instance, named by its order line; empty for a test tenant.
+	OrderLineID string `json:"orderLineId,omitempty,omitzero"`
+
+	// Users Login names.
+	Users []string `json:"users,omitempty,omitzero"`
+}
+
+// KitBinding defines model for KitBinding.
+type KitBinding struct {
+	// AppID The application.
+	AppID string `json:"appId"`
+
+	// ClientID The OAuth2 client of the enterprise.
+	ClientID string `json:"clientId"`
+
+	// InstanceID The ISV's id of the instance; empty for a test tenant.
+	InstanceID string `json:"instanceId"`
+
+	// OrderLineID The instance, named by its order line; empty for the test tenant of a credential.
+	OrderLineID string `json:"orderLineId"`
+
+	// ProductCode Its product.
+	ProductCode string `json:"productCode"`
+}
+
+// KitBindingInput defines model for KitBindingInput.
+type KitBindingInput struct {
+	// OrderLineID The instance, named by its order line. It must be ready, and of a kit product that has an application credential.
+	OrderLineID string `json:"orderLineId"`
+}
+
+// KitDepartment defines model for KitDepartment.
+type KitDepartment struct {
+	// OrgCode Code, unique within the enterprise; at most 64 characters.
+	OrgCode string `json:"orgCode"`
+
+	// OrgName Name, at most 128 characters.
+	OrgName string `json:"orgName"`
+
+	// ParentCode Code of the department above; empty at the top.
+	ParentCode string `json:"parentCode,omitempty,omitzero"`
+}
+
+// KitDepartmentInput defines model for KitDepartmentInput.
+type KitDepartmentInput struct {
+	// OrgName Name, at most 128 characters.
+	OrgName string `json:"orgName"`
+
+	// ParentCode Code of the department above; empty at the top.
+	ParentCode string `json:"parentCode,omitempty,omitzero"`
+}
+
+// KitDepartmentList defines model for KitDepartmentList.
+type KitDepartmentList struct {
+	// Departments All departments there are from now on.
+	Departments []KitDepartment `json:"departments"`
+}
+
+// KitPublicKey defines model for KitPublicKey.
+type KitPublicKey struct {
+	// KitPublicKey Base64 of the RSA key's SubjectPublicKeyInfo without the lines of PEM, at least 3072 bits.
+	KitPublicKey string `json:"kitPublicKey"`
+}
+
+// KitTenant defines model for KitTenant.
+type KitTenant struct {
+	Bindings    []KitBinding    `json:"bindings"`
+	Departments []KitDepartment `json:"departments"`
+
+	// DomainName Address of its auth centre, as tenantSync tells it; empty if the sandbox's has none.
+	DomainName string `json:"domainName"`
+
+	// Name Its name.
+	Name string `json:"name"`
+
+	// TenantCode Its short name.
+	TenantCode string `json:"tenantCode"`
+
+	// TenantID Id of the enterprise.
+	TenantID string `json:"tenantId"`
+
+	// Test It belongs to an application credential.
+	Test bool `json:"test"`
+}
+
+// KitTenantChanged defines model for KitTenantChanged.
+type KitTenantChanged struct {
+	// Calls The calls that follow, in their order.
+	Calls  []Call    `json:"calls"`
+	Tenant KitTenant `json:"tenant"`
+}
+
+// KitTenantInput defines model for KitTenantInput.
+type KitTenantInput struct {
+	// Departments Its departments.
+	Departments []KitDepartment `json:"departments,omitempty,omitzero"`
+
+	// Name Name, at most 255 characters.
+	Name string `json:"name"`
+
+	// TenantCode Short name, unique; accounts are called user@tenantCode.
+	TenantCode string `json:"tenantCode"`
+}
+
+// KitTenantList defines model for KitTenantList.
+type KitTenantList struct {
+	Tenants []KitTenant `json:"tenants"`
+}
+
+// KitTenantName defines model for KitTenantName.
+type KitTenantName struct {
+	// Name Name, at most 255 characters.
+	Name string `json:"name"`
+}
+
+// KitUserAuthorisation defines model for KitUserAuthorisation.
+type KitUserAuthorisation struct {
+	// AppID The application.
+	AppID string `json:"appId"`
+
+	// OrderLineID The instance, named by its order line; empty for a test tenant.
+	OrderLineID string `json:"orderLineId"`
+
+	// Status `authorised`, or `cancelled` once it was taken back.
+	Status string `json:"status"`
+}
+
+// KitUserChanged defines model for KitUserChanged.
+type KitUserChanged struct {
+	// Calls The calls that follow, in their order.
+	Calls []Call `json:"calls"`
+
+	// Password The password of a new user, or a new password. It is told this once.
+	Password string `json:"password,omitempty,omitzero"`
+
+	// TenantID The enterprise.
+	TenantID string      `json:"tenantId"`
+	User     KitUserView `json:"user"`
+}
+
+// KitUserInput defines model for KitUserInput.
+type KitUserInput struct {
+	// Email E-mail address, at most 128 characters.
+	Email string `json:"email,omitempty,omitzero"`
+
+	// EmployeeCode Staff number, at most 64 characters.
+	EmployeeCode string `json:"employeeCode,omitempty,omitzero"`
+
+	// EmployeeType 1 regular, 2 intern, 3 dispatched, 4 outsourced.
+	EmployeeType int `json:"employeeType,omitempty,omitzero"`
+
+	// Enable Whether the user may log in, as the text `true` or `false`. Default `true`.
+	Enable string `json:"enable,omitempty,omitzero"`
+
+	// EntryDate First day at work, such as 2022-04-1.
+	EntryDate string `json:"entryDate,omitempty,omitzero"`
+
+	// Mobile Mobile number, at most 32 characters.
+	Mobile string `json:"mobile,omitempty,omitzero"`
+
+	// Name Name of the person, at most 64 characters.
+	Name string `json:"name"`
+
+	// OrgCode Code of the department.
+	OrgCode string `json:"orgCode"`
+
+	// Position Job title, at most 64 characters.
+	Position string `json:"position,omitempty,omitzero"`
+
+	// Role `user` or `admin`. Default `user`.
+	Role string `json:"role,omitempty,omitzero"`
+
+	// WorkPlace Place of work, at most 256 characters.
+	WorkPlace string `json:"workPlace,omitempty,omitzero"`
+}
+
+// KitUserList defines model for KitUserList.
+type KitUserList struct {
+	Users []KitUserView `json:"users"`
+}
+
+// KitUserView defines model for KitUserView.
+type KitUserView struct {
+	// Account What is typed at the login page: userName@tenantCode.
+	Account        string                 `json:"account"`
+	Authorisations []KitUserAuthorisation `json:"authorisations"`
+
+	// Email E-mail address, at most 128 characters.
+	Email string `json:"email,omitempty,omitzero"`
+
+	// EmployeeCode Staff number, at most 64 characters.
+	EmployeeCode string `json:"employeeCode,omitempty,omitzero"`
+
+	// EmployeeType 1 regular, 2 intern, 3 dispatched, 4 outsourced.
+	EmployeeType int `json:"employeeType,omitempty,omitzero"`
+
+	// Enable Whether the user may log in, as the text `true` or `false`. Default `true`.
+	Enable string `json:"enable"`
+
+	// EntryDate First day at work, such as 2022-04-1.
+	EntryDate string `json:"entryDate,omitempty,omitzero"`
+
+	// Mobile Mobile number, at most 32 characters.
+	Mobile string `json:"mobile,omitempty,omitzero"`
+
+	// Name Name of the person, at most 64 characters.
+	Name string `json:"name"`
+
+	// OrgCode Code of the department.
+	OrgCode string `json:"orgCode"`
+
+	// Position Job title, at most 64 characters.
+	Position string `json:"position,omitempty,omitzero"`
+
+	// Role `user` or `admin`. Default `user`.
+	Role string `json:"role"`
+
+	// UserName Login name, unique within the enterprise.
+	UserName string `json:"userName"`
+
+	// WorkPlace Place of work, at most 256 characters.
+	WorkPlace string `json:"workPlace,omitempty,omitzero"`
+}
+
 // Order defines model for Order.
 type Order struct {
 	// AcceptTime When the buyer accepted, for products that are opened then.
@@ -783,6 +1059,27 @@ type GetInstanceParams struct {
 	Timeout string `form:"timeout,omitempty" json:"timeout,omitempty,omitzero"`
 }
 
+// ListKitTenantsParams defines parameters for ListKitTenants.
+type ListKitTenantsParams struct {
+	// Limit How many at most.
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
+// ListKitCallsParams defines parameters for ListKitCalls.
+type ListKitCallsParams struct {
+	// Limit How many at most.
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
+// ListKitUsersParams defines parameters for ListKitUsers.
+type ListKitUsersParams struct {
+	// Limit How many at most.
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+
+	// After Only users whose names come after this one.
+	After string `form:"after,omitempty" json:"after,omitempty,omitzero"`
+}
+
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {
 	// Limit How many at most.
@@ -831,8 +1128,41 @@ type RenewInstanceJSONRequestBody = Renewal
 // UpgradeInstanceJSONRequestBody defines body for UpgradeInstance for application/json ContentType.
 type UpgradeInstanceJSONRequestBody = Upgrade
 
+// CreateKitTenantJSONRequestBody defines body for CreateKitTenant for application/json ContentType.
+type CreateKitTenantJSONRequestBody = KitTenantInput
+
+// RenameKitTenantJSONRequestBody defines body for RenameKitTenant for application/json ContentType.
+type RenameKitTenantJSONRequestBody = KitTenantName
+
+// AuthoriseKitUsersJSONRequestBody defines body for AuthoriseKitUsers for application/json ContentType.
+type AuthoriseKitUsersJSONRequestBody = KitAuthorisation
+
+// CancelKitUsersJSONRequestBody defines body for CancelKitUsers for application/json ContentType.
+type CancelKitUsersJSONRequestBody = KitAuthorisation
+
+// BindKitInstanceJSONRequestBody defines body for BindKitInstance for application/json ContentType.
+type BindKitInstanceJSONRequestBody = KitBindingInput
+
+// ReplaceKitDepartmentsJSONRequestBody defines body for ReplaceKitDepartments for application/json ContentType.
+type ReplaceKitDepartmentsJSONRequestBody = KitDepartmentList
+
+// PutKitDepartmentJSONRequestBody defines body for PutKitDepartment for application/json ContentType.
+type PutKitDepartmentJSONRequestBody = KitDepartmentInput
+
+// PutKitUserJSONRequestBody defines body for PutKitUser for application/json ContentType.
+type PutKitUserJSONRequestBody = KitUserInput
+
 // PlaceOrderJSONRequestBody defines body for PlaceOrder for application/json ContentType.
 type PlaceOrderJSONRequestBody = Purchase
+
+// CreateKitApplicationJSONRequestBody defines body for CreateKitApplication for application/json ContentType.
+type CreateKitApplicationJSONRequestBody = KitApplicationInput
+
+// ChangeKitApplicationJSONRequestBody defines body for ChangeKitApplication for application/json ContentType.
+type ChangeKitApplicationJSONRequestBody = KitApplicationInput
+
+// SetKitPublicKeyJSONRequestBody defines body for SetKitPublicKey for application/json ContentType.
+type SetKitPublicKeyJSONRequestBody = KitPublicKey
 
 // SetProviderJSONRequestBody defines body for SetProvider for application/json ContentType.
 type SetProviderJSONRequestBody = ProviderSettings
@@ -1073,6 +1403,175 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/instances/{orderLineId}/upgrade (the `UpgradeInstance` operationId).
 	UpgradeInstance(ctx context.Context, orderLineID OrderLineID, body UpgradeInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListKitTenants Enterprises, newest first; test tenants of credentials among them
+	//
+	// Corresponds with GET /v1/kit/tenants (the `ListKitTenants` operationId).
+	ListKitTenants(ctx context.Context, params *ListKitTenantsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateKitTenantWithBody A buyer sets up an enterprise
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/kit/tenants (the `CreateKitTenant` operationId).
+	CreateKitTenantWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateKitTenant A buyer sets up an enterprise
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/kit/tenants (the `CreateKitTenant` operationId).
+	CreateKitTenant(ctx context.Context, body CreateKitTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteKitTenant Delete an enterprise that has nothing bound
+	//
+	// Corresponds with DELETE /v1/kit/tenants/{tenantId} (the `DeleteKitTenant` operationId).
+	DeleteKitTenant(ctx context.Context, tenantID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetKitTenant One enterprise with its departments and bindings
+	//
+	// Corresponds with GET /v1/kit/tenants/{tenantId} (the `GetKitTenant` operationId).
+	GetKitTenant(ctx context.Context, tenantID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenameKitTenantWithBody The enterprise gets another name
+	//
+	// Also tells the present address of its auth centre, should that have changed.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId} (the `RenameKitTenant` operationId).
+	RenameKitTenantWithBody(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenameKitTenant The enterprise gets another name
+	//
+	// Also tells the present address of its auth centre, should that have changed.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId} (the `RenameKitTenant` operationId).
+	RenameKitTenant(ctx context.Context, tenantID string, body RenameKitTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AuthoriseKitUsersWithBody Let users use a bound instance
+	//
+	// Without names, everybody who may not use it yet.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations (the `AuthoriseKitUsers` operationId).
+	AuthoriseKitUsersWithBody(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AuthoriseKitUsers Let users use a bound instance
+	//
+	// Without names, everybody who may not use it yet.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations (the `AuthoriseKitUsers` operationId).
+	AuthoriseKitUsers(ctx context.Context, tenantID string, body AuthoriseKitUsersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelKitUsersWithBody Take the authorisation of users back
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations/cancel (the `CancelKitUsers` operationId).
+	CancelKitUsersWithBody(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelKitUsers Take the authorisation of users back
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations/cancel (the `CancelKitUsers` operationId).
+	CancelKitUsers(ctx context.Context, tenantID string, body CancelKitUsersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BindKitInstanceWithBody Bind an instance to the enterprise's organisation
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/bindings (the `BindKitInstance` operationId).
+	BindKitInstanceWithBody(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BindKitInstance Bind an instance to the enterprise's organisation
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/bindings (the `BindKitInstance` operationId).
+	BindKitInstance(ctx context.Context, tenantID string, body BindKitInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UnbindKitInstance End the binding of an instance
+	//
+	// Corresponds with DELETE /v1/kit/tenants/{tenantId}/bindings/{orderLineId} (the `UnbindKitInstance` operationId).
+	UnbindKitInstance(ctx context.Context, tenantID string, orderLineID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListKitCalls The calls about an enterprise, newest first
+	//
+	// Corresponds with GET /v1/kit/tenants/{tenantId}/calls (the `ListKitCalls` operationId).
+	ListKitCalls(ctx context.Context, tenantID string, params *ListKitCallsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplaceKitDepartmentsWithBody Replace all departments
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments (the `ReplaceKitDepartments` operationId).
+	ReplaceKitDepartmentsWithBody(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplaceKitDepartments Replace all departments
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments (the `ReplaceKitDepartments` operationId).
+	ReplaceKitDepartments(ctx context.Context, tenantID string, body ReplaceKitDepartmentsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteKitDepartment Delete a department that has neither departments below it nor users
+	//
+	// Corresponds with DELETE /v1/kit/tenants/{tenantId}/departments/{orgCode} (the `DeleteKitDepartment` operationId).
+	DeleteKitDepartment(ctx context.Context, tenantID string, orgCode string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutKitDepartmentWithBody Add or change a department
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments/{orgCode} (the `PutKitDepartment` operationId).
+	PutKitDepartmentWithBody(ctx context.Context, tenantID string, orgCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutKitDepartment Add or change a department
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments/{orgCode} (the `PutKitDepartment` operationId).
+	PutKitDepartment(ctx context.Context, tenantID string, orgCode string, body PutKitDepartmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListKitUsers Users of an enterprise, by name
+	//
+	// Corresponds with GET /v1/kit/tenants/{tenantId}/users (the `ListKitUsers` operationId).
+	ListKitUsers(ctx context.Context, tenantID string, params *ListKitUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteKitUser Delete a user
+	//
+	// Corresponds with DELETE /v1/kit/tenants/{tenantId}/users/{userName} (the `DeleteKitUser` operationId).
+	DeleteKitUser(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutKitUserWithBody Add or change a user
+	//
+	// A new user gets a password, which is told here and never again. An ISV hears of him when he is authorised.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId}/users/{userName} (the `PutKitUser` operationId).
+	PutKitUserWithBody(ctx context.Context, tenantID string, userName string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutKitUser Add or change a user
+	//
+	// A new user gets a password, which is told here and never again. An ISV hears of him when he is authorised.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId}/users/{userName} (the `PutKitUser` operationId).
+	PutKitUser(ctx context.Context, tenantID string, userName string, body PutKitUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResetKitPassword Give a user a new password
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/users/{userName}/password (the `ResetKitPassword` operationId).
+	ResetKitPassword(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListOrders Orders, newest first
 	//
 	// Corresponds with GET /v1/orders (the `ListOrders` operationId).
@@ -1116,6 +1615,70 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/products (the `ListProducts` operationId).
 	ListProducts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteKitApplication Delete a credential that no enterprise uses
+	//
+	// Corresponds with DELETE /v1/products/{productCode}/kit-application (the `DeleteKitApplication` operationId).
+	DeleteKitApplication(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetKitApplication The application credential of a product
+	//
+	// Corresponds with GET /v1/products/{productCode}/kit-application (the `GetKitApplication` operationId).
+	GetKitApplication(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateKitApplicationWithBody The seller applies for an application credential
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/products/{productCode}/kit-application (the `CreateKitApplication` operationId).
+	CreateKitApplicationWithBody(ctx context.Context, productCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateKitApplication The seller applies for an application credential
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/products/{productCode}/kit-application (the `CreateKitApplication` operationId).
+	CreateKitApplication(ctx context.Context, productCode string, body CreateKitApplicationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeKitApplicationWithBody Change the application credential
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/products/{productCode}/kit-application (the `ChangeKitApplication` operationId).
+	ChangeKitApplicationWithBody(ctx context.Context, productCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ChangeKitApplication Change the application credential
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/products/{productCode}/kit-application (the `ChangeKitApplication` operationId).
+	ChangeKitApplication(ctx context.Context, productCode string, body ChangeKitApplicationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenewKitSecrets Give every enterprise another client secret
+	//
+	// Encrypted with the product's present public key: what to do after that was changed.
+	//
+	// Corresponds with POST /v1/products/{productCode}/kit-application/renew-secrets (the `RenewKitSecrets` operationId).
+	RenewKitSecrets(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateKitTestAccount The seller applies for a test account
+	//
+	// Corresponds with POST /v1/products/{productCode}/kit-application/test-accounts (the `CreateKitTestAccount` operationId).
+	CreateKitTestAccount(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetKitPublicKeyWithBody Set the ISV's RSA public key, which client secrets are encrypted with
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/products/{productCode}/kit-public-key (the `SetKitPublicKey` operationId).
+	SetKitPublicKeyWithBody(ctx context.Context, productCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetKitPublicKey Set the ISV's RSA public key, which client secrets are encrypted with
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/products/{productCode}/kit-public-key (the `SetKitPublicKey` operationId).
+	SetKitPublicKey(ctx context.Context, productCode string, body SetKitPublicKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SetProviderWithBody Say where the ISV's production address is
 	//
@@ -1524,6 +2087,425 @@ func (c *Client) UpgradeInstance(ctx context.Context, orderLineID OrderLineID, b
 	return c.Client.Do(req)
 }
 
+// ListKitTenants Enterprises, newest first; test tenants of credentials among them
+//
+// Corresponds with GET /v1/kit/tenants (the `ListKitTenants` operationId).
+func (c *Client) ListKitTenants(ctx context.Context, params *ListKitTenantsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListKitTenantsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateKitTenantWithBody A buyer sets up an enterprise
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/kit/tenants (the `CreateKitTenant` operationId).
+func (c *Client) CreateKitTenantWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateKitTenantRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateKitTenant A buyer sets up an enterprise
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/kit/tenants (the `CreateKitTenant` operationId).
+func (c *Client) CreateKitTenant(ctx context.Context, body CreateKitTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateKitTenantRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteKitTenant Delete an enterprise that has nothing bound
+//
+// Corresponds with DELETE /v1/kit/tenants/{tenantId} (the `DeleteKitTenant` operationId).
+func (c *Client) DeleteKitTenant(ctx context.Context, tenantID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteKitTenantRequest(c.Server, tenantID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetKitTenant One enterprise with its departments and bindings
+//
+// Corresponds with GET /v1/kit/tenants/{tenantId} (the `GetKitTenant` operationId).
+func (c *Client) GetKitTenant(ctx context.Context, tenantID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetKitTenantRequest(c.Server, tenantID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenameKitTenantWithBody The enterprise gets another name
+//
+// Also tells the present address of its auth centre, should that have changed.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId} (the `RenameKitTenant` operationId).
+func (c *Client) RenameKitTenantWithBody(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenameKitTenantRequestWithBody(c.Server, tenantID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenameKitTenant The enterprise gets another name
+//
+// Also tells the present address of its auth centre, should that have changed.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId} (the `RenameKitTenant` operationId).
+func (c *Client) RenameKitTenant(ctx context.Context, tenantID string, body RenameKitTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenameKitTenantRequest(c.Server, tenantID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AuthoriseKitUsersWithBody Let users use a bound instance
+//
+// Without names, everybody who may not use it yet.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations (the `AuthoriseKitUsers` operationId).
+func (c *Client) AuthoriseKitUsersWithBody(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAuthoriseKitUsersRequestWithBody(c.Server, tenantID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AuthoriseKitUsers Let users use a bound instance
+//
+// Without names, everybody who may not use it yet.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations (the `AuthoriseKitUsers` operationId).
+func (c *Client) AuthoriseKitUsers(ctx context.Context, tenantID string, body AuthoriseKitUsersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAuthoriseKitUsersRequest(c.Server, tenantID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelKitUsersWithBody Take the authorisation of users back
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations/cancel (the `CancelKitUsers` operationId).
+func (c *Client) CancelKitUsersWithBody(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelKitUsersRequestWithBody(c.Server, tenantID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelKitUsers Take the authorisation of users back
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations/cancel (the `CancelKitUsers` operationId).
+func (c *Client) CancelKitUsers(ctx context.Context, tenantID string, body CancelKitUsersJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelKitUsersRequest(c.Server, tenantID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BindKitInstanceWithBody Bind an instance to the enterprise's organisation
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/bindings (the `BindKitInstance` operationId).
+func (c *Client) BindKitInstanceWithBody(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBindKitInstanceRequestWithBody(c.Server, tenantID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BindKitInstance Bind an instance to the enterprise's organisation
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/bindings (the `BindKitInstance` operationId).
+func (c *Client) BindKitInstance(ctx context.Context, tenantID string, body BindKitInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBindKitInstanceRequest(c.Server, tenantID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnbindKitInstance End the binding of an instance
+//
+// Corresponds with DELETE /v1/kit/tenants/{tenantId}/bindings/{orderLineId} (the `UnbindKitInstance` operationId).
+func (c *Client) UnbindKitInstance(ctx context.Context, tenantID string, orderLineID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnbindKitInstanceRequest(c.Server, tenantID, orderLineID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListKitCalls The calls about an enterprise, newest first
+//
+// Corresponds with GET /v1/kit/tenants/{tenantId}/calls (the `ListKitCalls` operationId).
+func (c *Client) ListKitCalls(ctx context.Context, tenantID string, params *ListKitCallsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListKitCallsRequest(c.Server, tenantID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplaceKitDepartmentsWithBody Replace all departments
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments (the `ReplaceKitDepartments` operationId).
+func (c *Client) ReplaceKitDepartmentsWithBody(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplaceKitDepartmentsRequestWithBody(c.Server, tenantID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplaceKitDepartments Replace all departments
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments (the `ReplaceKitDepartments` operationId).
+func (c *Client) ReplaceKitDepartments(ctx context.Context, tenantID string, body ReplaceKitDepartmentsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplaceKitDepartmentsRequest(c.Server, tenantID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteKitDepartment Delete a department that has neither departments below it nor users
+//
+// Corresponds with DELETE /v1/kit/tenants/{tenantId}/departments/{orgCode} (the `DeleteKitDepartment` operationId).
+func (c *Client) DeleteKitDepartment(ctx context.Context, tenantID string, orgCode string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteKitDepartmentRequest(c.Server, tenantID, orgCode)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutKitDepartmentWithBody Add or change a department
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments/{orgCode} (the `PutKitDepartment` operationId).
+func (c *Client) PutKitDepartmentWithBody(ctx context.Context, tenantID string, orgCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutKitDepartmentRequestWithBody(c.Server, tenantID, orgCode, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutKitDepartment Add or change a department
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments/{orgCode} (the `PutKitDepartment` operationId).
+func (c *Client) PutKitDepartment(ctx context.Context, tenantID string, orgCode string, body PutKitDepartmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutKitDepartmentRequest(c.Server, tenantID, orgCode, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListKitUsers Users of an enterprise, by name
+//
+// Corresponds with GET /v1/kit/tenants/{tenantId}/users (the `ListKitUsers` operationId).
+func (c *Client) ListKitUsers(ctx context.Context, tenantID string, params *ListKitUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListKitUsersRequest(c.Server, tenantID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteKitUser Delete a user
+//
+// Corresponds with DELETE /v1/kit/tenants/{tenantId}/users/{userName} (the `DeleteKitUser` operationId).
+func (c *Client) DeleteKitUser(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteKitUserRequest(c.Server, tenantID, userName)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutKitUserWithBody Add or change a user
+//
+// A new user gets a password, which is told here and never again. An ISV hears of him when he is authorised.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId}/users/{userName} (the `PutKitUser` operationId).
+func (c *Client) PutKitUserWithBody(ctx context.Context, tenantID string, userName string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutKitUserRequestWithBody(c.Server, tenantID, userName, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutKitUser Add or change a user
+//
+// A new user gets a password, which is told here and never again. An ISV hears of him when he is authorised.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId}/users/{userName} (the `PutKitUser` operationId).
+func (c *Client) PutKitUser(ctx context.Context, tenantID string, userName string, body PutKitUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutKitUserRequest(c.Server, tenantID, userName, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResetKitPassword Give a user a new password
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/users/{userName}/password (the `ResetKitPassword` operationId).
+func (c *Client) ResetKitPassword(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetKitPasswordRequest(c.Server, tenantID, userName)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListOrders Orders, newest first
 //
 // Corresponds with GET /v1/orders (the `ListOrders` operationId).
@@ -1618,6 +2600,170 @@ func (c *Client) AcceptOrder(ctx context.Context, orderID OrderID, reqEditors ..
 // Corresponds with GET /v1/products (the `ListProducts` operationId).
 func (c *Client) ListProducts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListProductsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteKitApplication Delete a credential that no enterprise uses
+//
+// Corresponds with DELETE /v1/products/{productCode}/kit-application (the `DeleteKitApplication` operationId).
+func (c *Client) DeleteKitApplication(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteKitApplicationRequest(c.Server, productCode)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetKitApplication The application credential of a product
+//
+// Corresponds with GET /v1/products/{productCode}/kit-application (the `GetKitApplication` operationId).
+func (c *Client) GetKitApplication(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetKitApplicationRequest(c.Server, productCode)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateKitApplicationWithBody The seller applies for an application credential
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/products/{productCode}/kit-application (the `CreateKitApplication` operationId).
+func (c *Client) CreateKitApplicationWithBody(ctx context.Context, productCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateKitApplicationRequestWithBody(c.Server, productCode, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateKitApplication The seller applies for an application credential
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/products/{productCode}/kit-application (the `CreateKitApplication` operationId).
+func (c *Client) CreateKitApplication(ctx context.Context, productCode string, body CreateKitApplicationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateKitApplicationRequest(c.Server, productCode, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeKitApplicationWithBody Change the application credential
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/products/{productCode}/kit-application (the `ChangeKitApplication` operationId).
+func (c *Client) ChangeKitApplicationWithBody(ctx context.Context, productCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeKitApplicationRequestWithBody(c.Server, productCode, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ChangeKitApplication Change the application credential
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/products/{productCode}/kit-application (the `ChangeKitApplication` operationId).
+func (c *Client) ChangeKitApplication(ctx context.Context, productCode string, body ChangeKitApplicationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewChangeKitApplicationRequest(c.Server, productCode, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenewKitSecrets Give every enterprise another client secret
+//
+// Encrypted with the product's present public key: what to do after that was changed.
+//
+// Corresponds with POST /v1/products/{productCode}/kit-application/renew-secrets (the `RenewKitSecrets` operationId).
+func (c *Client) RenewKitSecrets(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenewKitSecretsRequest(c.Server, productCode)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateKitTestAccount The seller applies for a test account
+//
+// Corresponds with POST /v1/products/{productCode}/kit-application/test-accounts (the `CreateKitTestAccount` operationId).
+func (c *Client) CreateKitTestAccount(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateKitTestAccountRequest(c.Server, productCode)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetKitPublicKeyWithBody Set the ISV's RSA public key, which client secrets are encrypted with
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/products/{productCode}/kit-public-key (the `SetKitPublicKey` operationId).
+func (c *Client) SetKitPublicKeyWithBody(ctx context.Context, productCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetKitPublicKeyRequestWithBody(c.Server, productCode, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetKitPublicKey Set the ISV's RSA public key, which client secrets are encrypted with
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/products/{productCode}/kit-public-key (the `SetKitPublicKey` operationId).
+func (c *Client) SetKitPublicKey(ctx context.Context, productCode string, body SetKitPublicKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetKitPublicKeyRequest(c.Server, productCode, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2443,6 +3589,793 @@ func NewUpgradeInstanceRequestWithBody(server string, orderLineID OrderLineID, c
 	return req, nil
 }
 
+// NewListKitTenantsRequest constructs an http.Request for the ListKitTenants method
+func NewListKitTenantsRequest(server string, params *ListKitTenantsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateKitTenantRequest calls the generic CreateKitTenant builder with application/json body
+func NewCreateKitTenantRequest(server string, body CreateKitTenantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateKitTenantRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateKitTenantRequestWithBody constructs an http.Request for the CreateKitTenant method, with any body, and a specified content type
+func NewCreateKitTenantRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteKitTenantRequest constructs an http.Request for the DeleteKitTenant method
+func NewDeleteKitTenantRequest(server string, tenantID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetKitTenantRequest constructs an http.Request for the GetKitTenant method
+func NewGetKitTenantRequest(server string, tenantID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRenameKitTenantRequest calls the generic RenameKitTenant builder with application/json body
+func NewRenameKitTenantRequest(server string, tenantID string, body RenameKitTenantJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRenameKitTenantRequestWithBody(server, tenantID, "application/json", bodyReader)
+}
+
+// NewRenameKitTenantRequestWithBody constructs an http.Request for the RenameKitTenant method, with any body, and a specified content type
+func NewRenameKitTenantRequestWithBody(server string, tenantID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewAuthoriseKitUsersRequest calls the generic AuthoriseKitUsers builder with application/json body
+func NewAuthoriseKitUsersRequest(server string, tenantID string, body AuthoriseKitUsersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAuthoriseKitUsersRequestWithBody(server, tenantID, "application/json", bodyReader)
+}
+
+// NewAuthoriseKitUsersRequestWithBody constructs an http.Request for the AuthoriseKitUsers method, with any body, and a specified content type
+func NewAuthoriseKitUsersRequestWithBody(server string, tenantID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s/authorisations", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCancelKitUsersRequest calls the generic CancelKitUsers builder with application/json body
+func NewCancelKitUsersRequest(server string, tenantID string, body CancelKitUsersJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCancelKitUsersRequestWithBody(server, tenantID, "application/json", bodyReader)
+}
+
+// NewCancelKitUsersRequestWithBody constructs an http.Request for the CancelKitUsers method, with any body, and a specified content type
+func NewCancelKitUsersRequestWithBody(server string, tenantID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s/authorisations/cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewBindKitInstanceRequest calls the generic BindKitInstance builder with application/json body
+func NewBindKitInstanceRequest(server string, tenantID string, body BindKitInstanceJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewBindKitInstanceRequestWithBody(server, tenantID, "application/json", bodyReader)
+}
+
+// NewBindKitInstanceRequestWithBody constructs an http.Request for the BindKitInstance method, with any body, and a specified content type
+func NewBindKitInstanceRequestWithBody(server string, tenantID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s/bindings", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUnbindKitInstanceRequest constructs an http.Request for the UnbindKitInstance method
+func NewUnbindKitInstanceRequest(server string, tenantID string, orderLineID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "orderLineId", orderLineID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s/bindings/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListKitCallsRequest constructs an http.Request for the ListKitCalls method
+func NewListKitCallsRequest(server string, tenantID string, params *ListKitCallsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s/calls", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewReplaceKitDepartmentsRequest calls the generic ReplaceKitDepartments builder with application/json body
+func NewReplaceKitDepartmentsRequest(server string, tenantID string, body ReplaceKitDepartmentsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewReplaceKitDepartmentsRequestWithBody(server, tenantID, "application/json", bodyReader)
+}
+
+// NewReplaceKitDepartmentsRequestWithBody constructs an http.Request for the ReplaceKitDepartments method, with any body, and a specified content type
+func NewReplaceKitDepartmentsRequestWithBody(server string, tenantID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s/departments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteKitDepartmentRequest constructs an http.Request for the DeleteKitDepartment method
+func NewDeleteKitDepartmentRequest(server string, tenantID string, orgCode string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "orgCode", orgCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s/departments/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutKitDepartmentRequest calls the generic PutKitDepartment builder with application/json body
+func NewPutKitDepartmentRequest(server string, tenantID string, orgCode string, body PutKitDepartmentJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutKitDepartmentRequestWithBody(server, tenantID, orgCode, "application/json", bodyReader)
+}
+
+// NewPutKitDepartmentRequestWithBody constructs an http.Request for the PutKitDepartment method, with any body, and a specified content type
+func NewPutKitDepartmentRequestWithBody(server string, tenantID string, orgCode string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "orgCode", orgCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s/departments/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListKitUsersRequest constructs an http.Request for the ListKitUsers method
+func NewListKitUsersRequest(server string, tenantID string, params *ListKitUsersParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s/users", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteKitUserRequest constructs an http.Request for the DeleteKitUser method
+func NewDeleteKitUserRequest(server string, tenantID string, userName string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "userName", userName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s/users/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutKitUserRequest calls the generic PutKitUser builder with application/json body
+func NewPutKitUserRequest(server string, tenantID string, userName string, body PutKitUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutKitUserRequestWithBody(server, tenantID, userName, "application/json", bodyReader)
+}
+
+// NewPutKitUserRequestWithBody constructs an http.Request for the PutKitUser method, with any body, and a specified content type
+func NewPutKitUserRequestWithBody(server string, tenantID string, userName string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "userName", userName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s/users/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewResetKitPasswordRequest constructs an http.Request for the ResetKitPassword method
+func NewResetKitPasswordRequest(server string, tenantID string, userName string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "userName", userName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s/users/%s/password", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListOrdersRequest constructs an http.Request for the ListOrders method
 func NewListOrdersRequest(server string, params *ListOrdersParams) (*http.Request, error) {
 	var err error
@@ -2672,6 +4605,283 @@ func NewListProductsRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewDeleteKitApplicationRequest constructs an http.Request for the DeleteKitApplication method
+func NewDeleteKitApplicationRequest(server string, productCode string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/kit-application", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetKitApplicationRequest constructs an http.Request for the GetKitApplication method
+func NewGetKitApplicationRequest(server string, productCode string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/kit-application", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateKitApplicationRequest calls the generic CreateKitApplication builder with application/json body
+func NewCreateKitApplicationRequest(server string, productCode string, body CreateKitApplicationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateKitApplicationRequestWithBody(server, productCode, "application/json", bodyReader)
+}
+
+// NewCreateKitApplicationRequestWithBody constructs an http.Request for the CreateKitApplication method, with any body, and a specified content type
+func NewCreateKitApplicationRequestWithBody(server string, productCode string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/kit-application", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewChangeKitApplicationRequest calls the generic ChangeKitApplication builder with application/json body
+func NewChangeKitApplicationRequest(server string, productCode string, body ChangeKitApplicationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewChangeKitApplicationRequestWithBody(server, productCode, "application/json", bodyReader)
+}
+
+// NewChangeKitApplicationRequestWithBody constructs an http.Request for the ChangeKitApplication method, with any body, and a specified content type
+func NewChangeKitApplicationRequestWithBody(server string, productCode string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/kit-application", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRenewKitSecretsRequest constructs an http.Request for the RenewKitSecrets method
+func NewRenewKitSecretsRequest(server string, productCode string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/kit-application/renew-secrets", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateKitTestAccountRequest constructs an http.Request for the CreateKitTestAccount method
+func NewCreateKitTestAccountRequest(server string, productCode string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/kit-application/test-accounts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetKitPublicKeyRequest calls the generic SetKitPublicKey builder with application/json body
+func NewSetKitPublicKeyRequest(server string, productCode string, body SetKitPublicKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetKitPublicKeyRequestWithBody(server, productCode, "application/json", bodyReader)
+}
+
+// NewSetKitPublicKeyRequestWithBody constructs an http.Request for the SetKitPublicKey method, with any body, and a specified content type
+func NewSetKitPublicKeyRequestWithBody(server string, productCode string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/kit-public-key", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -3019,6 +5229,193 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/instances/{orderLineId}/upgrade (the `UpgradeInstance` operationId).
 	UpgradeInstanceWithResponse(ctx context.Context, orderLineID OrderLineID, body UpgradeInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*UpgradeInstanceResponse, error)
 
+	// ListKitTenantsWithResponse Enterprises, newest first; test tenants of credentials among them
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/kit/tenants (the `ListKitTenants` operationId).
+	ListKitTenantsWithResponse(ctx context.Context, params *ListKitTenantsParams, reqEditors ...RequestEditorFn) (*ListKitTenantsResponse, error)
+
+	// CreateKitTenantWithBodyWithResponse A buyer sets up an enterprise
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/kit/tenants (the `CreateKitTenant` operationId).
+	CreateKitTenantWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateKitTenantResponse, error)
+
+	// CreateKitTenantWithResponse A buyer sets up an enterprise
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/kit/tenants (the `CreateKitTenant` operationId).
+	CreateKitTenantWithResponse(ctx context.Context, body CreateKitTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateKitTenantResponse, error)
+
+	// DeleteKitTenantWithResponse Delete an enterprise that has nothing bound
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/kit/tenants/{tenantId} (the `DeleteKitTenant` operationId).
+	DeleteKitTenantWithResponse(ctx context.Context, tenantID string, reqEditors ...RequestEditorFn) (*DeleteKitTenantResponse, error)
+
+	// GetKitTenantWithResponse One enterprise with its departments and bindings
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/kit/tenants/{tenantId} (the `GetKitTenant` operationId).
+	GetKitTenantWithResponse(ctx context.Context, tenantID string, reqEditors ...RequestEditorFn) (*GetKitTenantResponse, error)
+
+	// RenameKitTenantWithBodyWithResponse The enterprise gets another name
+	//
+	// Also tells the present address of its auth centre, should that have changed.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId} (the `RenameKitTenant` operationId).
+	RenameKitTenantWithBodyWithResponse(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RenameKitTenantResponse, error)
+
+	// RenameKitTenantWithResponse The enterprise gets another name
+	//
+	// Also tells the present address of its auth centre, should that have changed.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId} (the `RenameKitTenant` operationId).
+	RenameKitTenantWithResponse(ctx context.Context, tenantID string, body RenameKitTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*RenameKitTenantResponse, error)
+
+	// AuthoriseKitUsersWithBodyWithResponse Let users use a bound instance
+	//
+	// Without names, everybody who may not use it yet.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations (the `AuthoriseKitUsers` operationId).
+	AuthoriseKitUsersWithBodyWithResponse(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AuthoriseKitUsersResponse, error)
+
+	// AuthoriseKitUsersWithResponse Let users use a bound instance
+	//
+	// Without names, everybody who may not use it yet.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations (the `AuthoriseKitUsers` operationId).
+	AuthoriseKitUsersWithResponse(ctx context.Context, tenantID string, body AuthoriseKitUsersJSONRequestBody, reqEditors ...RequestEditorFn) (*AuthoriseKitUsersResponse, error)
+
+	// CancelKitUsersWithBodyWithResponse Take the authorisation of users back
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations/cancel (the `CancelKitUsers` operationId).
+	CancelKitUsersWithBodyWithResponse(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelKitUsersResponse, error)
+
+	// CancelKitUsersWithResponse Take the authorisation of users back
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations/cancel (the `CancelKitUsers` operationId).
+	CancelKitUsersWithResponse(ctx context.Context, tenantID string, body CancelKitUsersJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelKitUsersResponse, error)
+
+	// BindKitInstanceWithBodyWithResponse Bind an instance to the enterprise's organisation
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/bindings (the `BindKitInstance` operationId).
+	BindKitInstanceWithBodyWithResponse(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BindKitInstanceResponse, error)
+
+	// BindKitInstanceWithResponse Bind an instance to the enterprise's organisation
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/bindings (the `BindKitInstance` operationId).
+	BindKitInstanceWithResponse(ctx context.Context, tenantID string, body BindKitInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*BindKitInstanceResponse, error)
+
+	// UnbindKitInstanceWithResponse End the binding of an instance
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/kit/tenants/{tenantId}/bindings/{orderLineId} (the `UnbindKitInstance` operationId).
+	UnbindKitInstanceWithResponse(ctx context.Context, tenantID string, orderLineID string, reqEditors ...RequestEditorFn) (*UnbindKitInstanceResponse, error)
+
+	// ListKitCallsWithResponse The calls about an enterprise, newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/kit/tenants/{tenantId}/calls (the `ListKitCalls` operationId).
+	ListKitCallsWithResponse(ctx context.Context, tenantID string, params *ListKitCallsParams, reqEditors ...RequestEditorFn) (*ListKitCallsResponse, error)
+
+	// ReplaceKitDepartmentsWithBodyWithResponse Replace all departments
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments (the `ReplaceKitDepartments` operationId).
+	ReplaceKitDepartmentsWithBodyWithResponse(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceKitDepartmentsResponse, error)
+
+	// ReplaceKitDepartmentsWithResponse Replace all departments
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments (the `ReplaceKitDepartments` operationId).
+	ReplaceKitDepartmentsWithResponse(ctx context.Context, tenantID string, body ReplaceKitDepartmentsJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceKitDepartmentsResponse, error)
+
+	// DeleteKitDepartmentWithResponse Delete a department that has neither departments below it nor users
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/kit/tenants/{tenantId}/departments/{orgCode} (the `DeleteKitDepartment` operationId).
+	DeleteKitDepartmentWithResponse(ctx context.Context, tenantID string, orgCode string, reqEditors ...RequestEditorFn) (*DeleteKitDepartmentResponse, error)
+
+	// PutKitDepartmentWithBodyWithResponse Add or change a department
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments/{orgCode} (the `PutKitDepartment` operationId).
+	PutKitDepartmentWithBodyWithResponse(ctx context.Context, tenantID string, orgCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutKitDepartmentResponse, error)
+
+	// PutKitDepartmentWithResponse Add or change a department
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments/{orgCode} (the `PutKitDepartment` operationId).
+	PutKitDepartmentWithResponse(ctx context.Context, tenantID string, orgCode string, body PutKitDepartmentJSONRequestBody, reqEditors ...RequestEditorFn) (*PutKitDepartmentResponse, error)
+
+	// ListKitUsersWithResponse Users of an enterprise, by name
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/kit/tenants/{tenantId}/users (the `ListKitUsers` operationId).
+	ListKitUsersWithResponse(ctx context.Context, tenantID string, params *ListKitUsersParams, reqEditors ...RequestEditorFn) (*ListKitUsersResponse, error)
+
+	// DeleteKitUserWithResponse Delete a user
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/kit/tenants/{tenantId}/users/{userName} (the `DeleteKitUser` operationId).
+	DeleteKitUserWithResponse(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*DeleteKitUserResponse, error)
+
+	// PutKitUserWithBodyWithResponse Add or change a user
+	//
+	// A new user gets a password, which is told here and never again. An ISV hears of him when he is authorised.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId}/users/{userName} (the `PutKitUser` operationId).
+	PutKitUserWithBodyWithResponse(ctx context.Context, tenantID string, userName string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutKitUserResponse, error)
+
+	// PutKitUserWithResponse Add or change a user
+	//
+	// A new user gets a password, which is told here and never again. An ISV hears of him when he is authorised.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/kit/tenants/{tenantId}/users/{userName} (the `PutKitUser` operationId).
+	PutKitUserWithResponse(ctx context.Context, tenantID string, userName string, body PutKitUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PutKitUserResponse, error)
+
+	// ResetKitPasswordWithResponse Give a user a new password
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/kit/tenants/{tenantId}/users/{userName}/password (the `ResetKitPassword` operationId).
+	ResetKitPasswordWithResponse(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*ResetKitPasswordResponse, error)
+
 	// ListOrdersWithResponse Orders, newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -3070,6 +5467,78 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/products (the `ListProducts` operationId).
 	ListProductsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListProductsResponse, error)
+
+	// DeleteKitApplicationWithResponse Delete a credential that no enterprise uses
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/products/{productCode}/kit-application (the `DeleteKitApplication` operationId).
+	DeleteKitApplicationWithResponse(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*DeleteKitApplicationResponse, error)
+
+	// GetKitApplicationWithResponse The application credential of a product
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/products/{productCode}/kit-application (the `GetKitApplication` operationId).
+	GetKitApplicationWithResponse(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*GetKitApplicationResponse, error)
+
+	// CreateKitApplicationWithBodyWithResponse The seller applies for an application credential
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products/{productCode}/kit-application (the `CreateKitApplication` operationId).
+	CreateKitApplicationWithBodyWithResponse(ctx context.Context, productCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateKitApplicationResponse, error)
+
+	// CreateKitApplicationWithResponse The seller applies for an application credential
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products/{productCode}/kit-application (the `CreateKitApplication` operationId).
+	CreateKitApplicationWithResponse(ctx context.Context, productCode string, body CreateKitApplicationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateKitApplicationResponse, error)
+
+	// ChangeKitApplicationWithBodyWithResponse Change the application credential
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/products/{productCode}/kit-application (the `ChangeKitApplication` operationId).
+	ChangeKitApplicationWithBodyWithResponse(ctx context.Context, productCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeKitApplicationResponse, error)
+
+	// ChangeKitApplicationWithResponse Change the application credential
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/products/{productCode}/kit-application (the `ChangeKitApplication` operationId).
+	ChangeKitApplicationWithResponse(ctx context.Context, productCode string, body ChangeKitApplicationJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeKitApplicationResponse, error)
+
+	// RenewKitSecretsWithResponse Give every enterprise another client secret
+	//
+	// Encrypted with the product's present public key: what to do after that was changed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products/{productCode}/kit-application/renew-secrets (the `RenewKitSecrets` operationId).
+	RenewKitSecretsWithResponse(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*RenewKitSecretsResponse, error)
+
+	// CreateKitTestAccountWithResponse The seller applies for a test account
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products/{productCode}/kit-application/test-accounts (the `CreateKitTestAccount` operationId).
+	CreateKitTestAccountWithResponse(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*CreateKitTestAccountResponse, error)
+
+	// SetKitPublicKeyWithBodyWithResponse Set the ISV's RSA public key, which client secrets are encrypted with
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/products/{productCode}/kit-public-key (the `SetKitPublicKey` operationId).
+	SetKitPublicKeyWithBodyWithResponse(ctx context.Context, productCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetKitPublicKeyResponse, error)
+
+	// SetKitPublicKeyWithResponse Set the ISV's RSA public key, which client secrets are encrypted with
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/products/{productCode}/kit-public-key (the `SetKitPublicKey` operationId).
+	SetKitPublicKeyWithResponse(ctx context.Context, productCode string, body SetKitPublicKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*SetKitPublicKeyResponse, error)
 
 	// SetProviderWithBodyWithResponse Say where the ISV's production address is
 	//
@@ -3868,6 +6337,815 @@ func (r UpgradeInstanceResponse) ContentType() string {
 	return ""
 }
 
+type ListKitTenantsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitTenantList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListKitTenantsResponse) GetJSON200() *KitTenantList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListKitTenantsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListKitTenantsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListKitTenantsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListKitTenantsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListKitTenantsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateKitTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *KitTenant
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateKitTenantResponse) GetJSON201() *KitTenant {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateKitTenantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateKitTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateKitTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateKitTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateKitTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteKitTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteKitTenantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteKitTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteKitTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteKitTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteKitTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetKitTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitTenant
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetKitTenantResponse) GetJSON200() *KitTenant {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetKitTenantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetKitTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetKitTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetKitTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetKitTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RenameKitTenantResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitTenantChanged
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RenameKitTenantResponse) GetJSON200() *KitTenantChanged {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RenameKitTenantResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RenameKitTenantResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RenameKitTenantResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RenameKitTenantResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RenameKitTenantResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AuthoriseKitUsersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *KitTenantChanged
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r AuthoriseKitUsersResponse) GetJSON201() *KitTenantChanged {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AuthoriseKitUsersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AuthoriseKitUsersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AuthoriseKitUsersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AuthoriseKitUsersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AuthoriseKitUsersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CancelKitUsersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *KitTenantChanged
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CancelKitUsersResponse) GetJSON201() *KitTenantChanged {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CancelKitUsersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelKitUsersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelKitUsersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelKitUsersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelKitUsersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type BindKitInstanceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *KitTenantChanged
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r BindKitInstanceResponse) GetJSON201() *KitTenantChanged {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r BindKitInstanceResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r BindKitInstanceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BindKitInstanceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BindKitInstanceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BindKitInstanceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UnbindKitInstanceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitTenantChanged
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UnbindKitInstanceResponse) GetJSON200() *KitTenantChanged {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UnbindKitInstanceResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UnbindKitInstanceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UnbindKitInstanceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UnbindKitInstanceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UnbindKitInstanceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListKitCallsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CallList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListKitCallsResponse) GetJSON200() *CallList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListKitCallsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListKitCallsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListKitCallsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListKitCallsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListKitCallsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ReplaceKitDepartmentsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitTenantChanged
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReplaceKitDepartmentsResponse) GetJSON200() *KitTenantChanged {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ReplaceKitDepartmentsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ReplaceKitDepartmentsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReplaceKitDepartmentsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReplaceKitDepartmentsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReplaceKitDepartmentsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteKitDepartmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitTenantChanged
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteKitDepartmentResponse) GetJSON200() *KitTenantChanged {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteKitDepartmentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteKitDepartmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteKitDepartmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteKitDepartmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteKitDepartmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutKitDepartmentResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitTenantChanged
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutKitDepartmentResponse) GetJSON200() *KitTenantChanged {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutKitDepartmentResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutKitDepartmentResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutKitDepartmentResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutKitDepartmentResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutKitDepartmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListKitUsersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitUserList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListKitUsersResponse) GetJSON200() *KitUserList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListKitUsersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListKitUsersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListKitUsersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListKitUsersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListKitUsersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteKitUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CallList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteKitUserResponse) GetJSON200() *CallList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteKitUserResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteKitUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteKitUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteKitUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteKitUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutKitUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitUserChanged
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutKitUserResponse) GetJSON200() *KitUserChanged {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutKitUserResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutKitUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutKitUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutKitUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutKitUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ResetKitPasswordResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitUserChanged
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResetKitPasswordResponse) GetJSON200() *KitUserChanged {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResetKitPasswordResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResetKitPasswordResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResetKitPasswordResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResetKitPasswordResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResetKitPasswordResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListOrdersResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -4102,6 +7380,342 @@ func (r ListProductsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListProductsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteKitApplicationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CallList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteKitApplicationResponse) GetJSON200() *CallList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteKitApplicationResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteKitApplicationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteKitApplicationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteKitApplicationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteKitApplicationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetKitApplicationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitApplication
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetKitApplicationResponse) GetJSON200() *KitApplication {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetKitApplicationResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetKitApplicationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetKitApplicationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetKitApplicationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetKitApplicationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateKitApplicationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *KitApplicationChanged
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateKitApplicationResponse) GetJSON201() *KitApplicationChanged {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateKitApplicationResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateKitApplicationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateKitApplicationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateKitApplicationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateKitApplicationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ChangeKitApplicationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitApplication
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ChangeKitApplicationResponse) GetJSON200() *KitApplication {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ChangeKitApplicationResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ChangeKitApplicationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ChangeKitApplicationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ChangeKitApplicationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ChangeKitApplicationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RenewKitSecretsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *CallList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RenewKitSecretsResponse) GetJSON202() *CallList {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RenewKitSecretsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RenewKitSecretsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RenewKitSecretsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RenewKitSecretsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RenewKitSecretsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CreateKitTestAccountResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *KitUserChanged
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateKitTestAccountResponse) GetJSON201() *KitUserChanged {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CreateKitTestAccountResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateKitTestAccountResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateKitTestAccountResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateKitTestAccountResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateKitTestAccountResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SetKitPublicKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitPublicKey
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetKitPublicKeyResponse) GetJSON200() *KitPublicKey {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetKitPublicKeyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetKitPublicKeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetKitPublicKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetKitPublicKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetKitPublicKeyResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4566,6 +8180,343 @@ func (c *ClientWithResponses) UpgradeInstanceWithResponse(ctx context.Context, o
 	return ParseUpgradeInstanceResponse(rsp)
 }
 
+// ListKitTenantsWithResponse Enterprises, newest first; test tenants of credentials among them
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/kit/tenants (the `ListKitTenants` operationId).
+func (c *ClientWithResponses) ListKitTenantsWithResponse(ctx context.Context, params *ListKitTenantsParams, reqEditors ...RequestEditorFn) (*ListKitTenantsResponse, error) {
+	rsp, err := c.ListKitTenants(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListKitTenantsResponse(rsp)
+}
+
+// CreateKitTenantWithBodyWithResponse A buyer sets up an enterprise
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/kit/tenants (the `CreateKitTenant` operationId).
+func (c *ClientWithResponses) CreateKitTenantWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateKitTenantResponse, error) {
+	rsp, err := c.CreateKitTenantWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateKitTenantResponse(rsp)
+}
+
+// CreateKitTenantWithResponse A buyer sets up an enterprise
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/kit/tenants (the `CreateKitTenant` operationId).
+func (c *ClientWithResponses) CreateKitTenantWithResponse(ctx context.Context, body CreateKitTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateKitTenantResponse, error) {
+	rsp, err := c.CreateKitTenant(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateKitTenantResponse(rsp)
+}
+
+// DeleteKitTenantWithResponse Delete an enterprise that has nothing bound
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/kit/tenants/{tenantId} (the `DeleteKitTenant` operationId).
+func (c *ClientWithResponses) DeleteKitTenantWithResponse(ctx context.Context, tenantID string, reqEditors ...RequestEditorFn) (*DeleteKitTenantResponse, error) {
+	rsp, err := c.DeleteKitTenant(ctx, tenantID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteKitTenantResponse(rsp)
+}
+
+// GetKitTenantWithResponse One enterprise with its departments and bindings
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/kit/tenants/{tenantId} (the `GetKitTenant` operationId).
+func (c *ClientWithResponses) GetKitTenantWithResponse(ctx context.Context, tenantID string, reqEditors ...RequestEditorFn) (*GetKitTenantResponse, error) {
+	rsp, err := c.GetKitTenant(ctx, tenantID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetKitTenantResponse(rsp)
+}
+
+// RenameKitTenantWithBodyWithResponse The enterprise gets another name
+//
+// Also tells the present address of its auth centre, should that have changed.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId} (the `RenameKitTenant` operationId).
+func (c *ClientWithResponses) RenameKitTenantWithBodyWithResponse(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RenameKitTenantResponse, error) {
+	rsp, err := c.RenameKitTenantWithBody(ctx, tenantID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenameKitTenantResponse(rsp)
+}
+
+// RenameKitTenantWithResponse The enterprise gets another name
+//
+// Also tells the present address of its auth centre, should that have changed.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId} (the `RenameKitTenant` operationId).
+func (c *ClientWithResponses) RenameKitTenantWithResponse(ctx context.Context, tenantID string, body RenameKitTenantJSONRequestBody, reqEditors ...RequestEditorFn) (*RenameKitTenantResponse, error) {
+	rsp, err := c.RenameKitTenant(ctx, tenantID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenameKitTenantResponse(rsp)
+}
+
+// AuthoriseKitUsersWithBodyWithResponse Let users use a bound instance
+//
+// Without names, everybody who may not use it yet.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations (the `AuthoriseKitUsers` operationId).
+func (c *ClientWithResponses) AuthoriseKitUsersWithBodyWithResponse(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AuthoriseKitUsersResponse, error) {
+	rsp, err := c.AuthoriseKitUsersWithBody(ctx, tenantID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAuthoriseKitUsersResponse(rsp)
+}
+
+// AuthoriseKitUsersWithResponse Let users use a bound instance
+//
+// Without names, everybody who may not use it yet.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations (the `AuthoriseKitUsers` operationId).
+func (c *ClientWithResponses) AuthoriseKitUsersWithResponse(ctx context.Context, tenantID string, body AuthoriseKitUsersJSONRequestBody, reqEditors ...RequestEditorFn) (*AuthoriseKitUsersResponse, error) {
+	rsp, err := c.AuthoriseKitUsers(ctx, tenantID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAuthoriseKitUsersResponse(rsp)
+}
+
+// CancelKitUsersWithBodyWithResponse Take the authorisation of users back
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations/cancel (the `CancelKitUsers` operationId).
+func (c *ClientWithResponses) CancelKitUsersWithBodyWithResponse(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CancelKitUsersResponse, error) {
+	rsp, err := c.CancelKitUsersWithBody(ctx, tenantID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelKitUsersResponse(rsp)
+}
+
+// CancelKitUsersWithResponse Take the authorisation of users back
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/authorisations/cancel (the `CancelKitUsers` operationId).
+func (c *ClientWithResponses) CancelKitUsersWithResponse(ctx context.Context, tenantID string, body CancelKitUsersJSONRequestBody, reqEditors ...RequestEditorFn) (*CancelKitUsersResponse, error) {
+	rsp, err := c.CancelKitUsers(ctx, tenantID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelKitUsersResponse(rsp)
+}
+
+// BindKitInstanceWithBodyWithResponse Bind an instance to the enterprise's organisation
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/bindings (the `BindKitInstance` operationId).
+func (c *ClientWithResponses) BindKitInstanceWithBodyWithResponse(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BindKitInstanceResponse, error) {
+	rsp, err := c.BindKitInstanceWithBody(ctx, tenantID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBindKitInstanceResponse(rsp)
+}
+
+// BindKitInstanceWithResponse Bind an instance to the enterprise's organisation
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/bindings (the `BindKitInstance` operationId).
+func (c *ClientWithResponses) BindKitInstanceWithResponse(ctx context.Context, tenantID string, body BindKitInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*BindKitInstanceResponse, error) {
+	rsp, err := c.BindKitInstance(ctx, tenantID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBindKitInstanceResponse(rsp)
+}
+
+// UnbindKitInstanceWithResponse End the binding of an instance
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/kit/tenants/{tenantId}/bindings/{orderLineId} (the `UnbindKitInstance` operationId).
+func (c *ClientWithResponses) UnbindKitInstanceWithResponse(ctx context.Context, tenantID string, orderLineID string, reqEditors ...RequestEditorFn) (*UnbindKitInstanceResponse, error) {
+	rsp, err := c.UnbindKitInstance(ctx, tenantID, orderLineID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUnbindKitInstanceResponse(rsp)
+}
+
+// ListKitCallsWithResponse The calls about an enterprise, newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/kit/tenants/{tenantId}/calls (the `ListKitCalls` operationId).
+func (c *ClientWithResponses) ListKitCallsWithResponse(ctx context.Context, tenantID string, params *ListKitCallsParams, reqEditors ...RequestEditorFn) (*ListKitCallsResponse, error) {
+	rsp, err := c.ListKitCalls(ctx, tenantID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListKitCallsResponse(rsp)
+}
+
+// ReplaceKitDepartmentsWithBodyWithResponse Replace all departments
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments (the `ReplaceKitDepartments` operationId).
+func (c *ClientWithResponses) ReplaceKitDepartmentsWithBodyWithResponse(ctx context.Context, tenantID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReplaceKitDepartmentsResponse, error) {
+	rsp, err := c.ReplaceKitDepartmentsWithBody(ctx, tenantID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplaceKitDepartmentsResponse(rsp)
+}
+
+// ReplaceKitDepartmentsWithResponse Replace all departments
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments (the `ReplaceKitDepartments` operationId).
+func (c *ClientWithResponses) ReplaceKitDepartmentsWithResponse(ctx context.Context, tenantID string, body ReplaceKitDepartmentsJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceKitDepartmentsResponse, error) {
+	rsp, err := c.ReplaceKitDepartments(ctx, tenantID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplaceKitDepartmentsResponse(rsp)
+}
+
+// DeleteKitDepartmentWithResponse Delete a department that has neither departments below it nor users
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/kit/tenants/{tenantId}/departments/{orgCode} (the `DeleteKitDepartment` operationId).
+func (c *ClientWithResponses) DeleteKitDepartmentWithResponse(ctx context.Context, tenantID string, orgCode string, reqEditors ...RequestEditorFn) (*DeleteKitDepartmentResponse, error) {
+	rsp, err := c.DeleteKitDepartment(ctx, tenantID, orgCode, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteKitDepartmentResponse(rsp)
+}
+
+// PutKitDepartmentWithBodyWithResponse Add or change a department
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments/{orgCode} (the `PutKitDepartment` operationId).
+func (c *ClientWithResponses) PutKitDepartmentWithBodyWithResponse(ctx context.Context, tenantID string, orgCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutKitDepartmentResponse, error) {
+	rsp, err := c.PutKitDepartmentWithBody(ctx, tenantID, orgCode, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutKitDepartmentResponse(rsp)
+}
+
+// PutKitDepartmentWithResponse Add or change a department
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId}/departments/{orgCode} (the `PutKitDepartment` operationId).
+func (c *ClientWithResponses) PutKitDepartmentWithResponse(ctx context.Context, tenantID string, orgCode string, body PutKitDepartmentJSONRequestBody, reqEditors ...RequestEditorFn) (*PutKitDepartmentResponse, error) {
+	rsp, err := c.PutKitDepartment(ctx, tenantID, orgCode, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutKitDepartmentResponse(rsp)
+}
+
+// ListKitUsersWithResponse Users of an enterprise, by name
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/kit/tenants/{tenantId}/users (the `ListKitUsers` operationId).
+func (c *ClientWithResponses) ListKitUsersWithResponse(ctx context.Context, tenantID string, params *ListKitUsersParams, reqEditors ...RequestEditorFn) (*ListKitUsersResponse, error) {
+	rsp, err := c.ListKitUsers(ctx, tenantID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListKitUsersResponse(rsp)
+}
+
+// DeleteKitUserWithResponse Delete a user
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/kit/tenants/{tenantId}/users/{userName} (the `DeleteKitUser` operationId).
+func (c *ClientWithResponses) DeleteKitUserWithResponse(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*DeleteKitUserResponse, error) {
+	rsp, err := c.DeleteKitUser(ctx, tenantID, userName, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteKitUserResponse(rsp)
+}
+
+// PutKitUserWithBodyWithResponse Add or change a user
+//
+// A new user gets a password, which is told here and never again. An ISV hears of him when he is authorised.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId}/users/{userName} (the `PutKitUser` operationId).
+func (c *ClientWithResponses) PutKitUserWithBodyWithResponse(ctx context.Context, tenantID string, userName string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutKitUserResponse, error) {
+	rsp, err := c.PutKitUserWithBody(ctx, tenantID, userName, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutKitUserResponse(rsp)
+}
+
+// PutKitUserWithResponse Add or change a user
+//
+// A new user gets a password, which is told here and never again. An ISV hears of him when he is authorised.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/kit/tenants/{tenantId}/users/{userName} (the `PutKitUser` operationId).
+func (c *ClientWithResponses) PutKitUserWithResponse(ctx context.Context, tenantID string, userName string, body PutKitUserJSONRequestBody, reqEditors ...RequestEditorFn) (*PutKitUserResponse, error) {
+	rsp, err := c.PutKitUser(ctx, tenantID, userName, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutKitUserResponse(rsp)
+}
+
+// ResetKitPasswordWithResponse Give a user a new password
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/kit/tenants/{tenantId}/users/{userName}/password (the `ResetKitPassword` operationId).
+func (c *ClientWithResponses) ResetKitPasswordWithResponse(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*ResetKitPasswordResponse, error) {
+	rsp, err := c.ResetKitPassword(ctx, tenantID, userName, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetKitPasswordResponse(rsp)
+}
+
 // ListOrdersWithResponse Orders, newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -4652,6 +8603,138 @@ func (c *ClientWithResponses) ListProductsWithResponse(ctx context.Context, reqE
 		return nil, err
 	}
 	return ParseListProductsResponse(rsp)
+}
+
+// DeleteKitApplicationWithResponse Delete a credential that no enterprise uses
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/products/{productCode}/kit-application (the `DeleteKitApplication` operationId).
+func (c *ClientWithResponses) DeleteKitApplicationWithResponse(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*DeleteKitApplicationResponse, error) {
+	rsp, err := c.DeleteKitApplication(ctx, productCode, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteKitApplicationResponse(rsp)
+}
+
+// GetKitApplicationWithResponse The application credential of a product
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/products/{productCode}/kit-application (the `GetKitApplication` operationId).
+func (c *ClientWithResponses) GetKitApplicationWithResponse(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*GetKitApplicationResponse, error) {
+	rsp, err := c.GetKitApplication(ctx, productCode, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetKitApplicationResponse(rsp)
+}
+
+// CreateKitApplicationWithBodyWithResponse The seller applies for an application credential
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products/{productCode}/kit-application (the `CreateKitApplication` operationId).
+func (c *ClientWithResponses) CreateKitApplicationWithBodyWithResponse(ctx context.Context, productCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateKitApplicationResponse, error) {
+	rsp, err := c.CreateKitApplicationWithBody(ctx, productCode, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateKitApplicationResponse(rsp)
+}
+
+// CreateKitApplicationWithResponse The seller applies for an application credential
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products/{productCode}/kit-application (the `CreateKitApplication` operationId).
+func (c *ClientWithResponses) CreateKitApplicationWithResponse(ctx context.Context, productCode string, body CreateKitApplicationJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateKitApplicationResponse, error) {
+	rsp, err := c.CreateKitApplication(ctx, productCode, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateKitApplicationResponse(rsp)
+}
+
+// ChangeKitApplicationWithBodyWithResponse Change the application credential
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/products/{productCode}/kit-application (the `ChangeKitApplication` operationId).
+func (c *ClientWithResponses) ChangeKitApplicationWithBodyWithResponse(ctx context.Context, productCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangeKitApplicationResponse, error) {
+	rsp, err := c.ChangeKitApplicationWithBody(ctx, productCode, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeKitApplicationResponse(rsp)
+}
+
+// ChangeKitApplicationWithResponse Change the application credential
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/products/{productCode}/kit-application (the `ChangeKitApplication` operationId).
+func (c *ClientWithResponses) ChangeKitApplicationWithResponse(ctx context.Context, productCode string, body ChangeKitApplicationJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangeKitApplicationResponse, error) {
+	rsp, err := c.ChangeKitApplication(ctx, productCode, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseChangeKitApplicationResponse(rsp)
+}
+
+// RenewKitSecretsWithResponse Give every enterprise another client secret
+//
+// Encrypted with the product's present public key: what to do after that was changed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products/{productCode}/kit-application/renew-secrets (the `RenewKitSecrets` operationId).
+func (c *ClientWithResponses) RenewKitSecretsWithResponse(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*RenewKitSecretsResponse, error) {
+	rsp, err := c.RenewKitSecrets(ctx, productCode, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenewKitSecretsResponse(rsp)
+}
+
+// CreateKitTestAccountWithResponse The seller applies for a test account
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products/{productCode}/kit-application/test-accounts (the `CreateKitTestAccount` operationId).
+func (c *ClientWithResponses) CreateKitTestAccountWithResponse(ctx context.Context, productCode string, reqEditors ...RequestEditorFn) (*CreateKitTestAccountResponse, error) {
+	rsp, err := c.CreateKitTestAccount(ctx, productCode, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateKitTestAccountResponse(rsp)
+}
+
+// SetKitPublicKeyWithBodyWithResponse Set the ISV's RSA public key, which client secrets are encrypted with
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/products/{productCode}/kit-public-key (the `SetKitPublicKey` operationId).
+func (c *ClientWithResponses) SetKitPublicKeyWithBodyWithResponse(ctx context.Context, productCode string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetKitPublicKeyResponse, error) {
+	rsp, err := c.SetKitPublicKeyWithBody(ctx, productCode, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetKitPublicKeyResponse(rsp)
+}
+
+// SetKitPublicKeyWithResponse Set the ISV's RSA public key, which client secrets are encrypted with
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/products/{productCode}/kit-public-key (the `SetKitPublicKey` operationId).
+func (c *ClientWithResponses) SetKitPublicKeyWithResponse(ctx context.Context, productCode string, body SetKitPublicKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*SetKitPublicKeyResponse, error) {
+	rsp, err := c.SetKitPublicKey(ctx, productCode, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetKitPublicKeyResponse(rsp)
 }
 
 // SetProviderWithBodyWithResponse Say where the ISV's production address is
@@ -5234,6 +9317,563 @@ func ParseUpgradeInstanceResponse(rsp *http.Response) (*UpgradeInstanceResponse,
 	return response, nil
 }
 
+// ParseListKitTenantsResponse parses an HTTP response from a ListKitTenantsWithResponse call
+func ParseListKitTenantsResponse(rsp *http.Response) (*ListKitTenantsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListKitTenantsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitTenantList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateKitTenantResponse parses an HTTP response from a CreateKitTenantWithResponse call
+func ParseCreateKitTenantResponse(rsp *http.Response) (*CreateKitTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateKitTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest KitTenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteKitTenantResponse parses an HTTP response from a DeleteKitTenantWithResponse call
+func ParseDeleteKitTenantResponse(rsp *http.Response) (*DeleteKitTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteKitTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetKitTenantResponse parses an HTTP response from a GetKitTenantWithResponse call
+func ParseGetKitTenantResponse(rsp *http.Response) (*GetKitTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetKitTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitTenant
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRenameKitTenantResponse parses an HTTP response from a RenameKitTenantWithResponse call
+func ParseRenameKitTenantResponse(rsp *http.Response) (*RenameKitTenantResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RenameKitTenantResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitTenantChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAuthoriseKitUsersResponse parses an HTTP response from a AuthoriseKitUsersWithResponse call
+func ParseAuthoriseKitUsersResponse(rsp *http.Response) (*AuthoriseKitUsersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AuthoriseKitUsersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest KitTenantChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCancelKitUsersResponse parses an HTTP response from a CancelKitUsersWithResponse call
+func ParseCancelKitUsersResponse(rsp *http.Response) (*CancelKitUsersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelKitUsersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest KitTenantChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseBindKitInstanceResponse parses an HTTP response from a BindKitInstanceWithResponse call
+func ParseBindKitInstanceResponse(rsp *http.Response) (*BindKitInstanceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BindKitInstanceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest KitTenantChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUnbindKitInstanceResponse parses an HTTP response from a UnbindKitInstanceWithResponse call
+func ParseUnbindKitInstanceResponse(rsp *http.Response) (*UnbindKitInstanceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UnbindKitInstanceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitTenantChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListKitCallsResponse parses an HTTP response from a ListKitCallsWithResponse call
+func ParseListKitCallsResponse(rsp *http.Response) (*ListKitCallsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListKitCallsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CallList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseReplaceKitDepartmentsResponse parses an HTTP response from a ReplaceKitDepartmentsWithResponse call
+func ParseReplaceKitDepartmentsResponse(rsp *http.Response) (*ReplaceKitDepartmentsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReplaceKitDepartmentsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitTenantChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteKitDepartmentResponse parses an HTTP response from a DeleteKitDepartmentWithResponse call
+func ParseDeleteKitDepartmentResponse(rsp *http.Response) (*DeleteKitDepartmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteKitDepartmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitTenantChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutKitDepartmentResponse parses an HTTP response from a PutKitDepartmentWithResponse call
+func ParsePutKitDepartmentResponse(rsp *http.Response) (*PutKitDepartmentResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutKitDepartmentResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitTenantChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListKitUsersResponse parses an HTTP response from a ListKitUsersWithResponse call
+func ParseListKitUsersResponse(rsp *http.Response) (*ListKitUsersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListKitUsersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitUserList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteKitUserResponse parses an HTTP response from a DeleteKitUserWithResponse call
+func ParseDeleteKitUserResponse(rsp *http.Response) (*DeleteKitUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteKitUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CallList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutKitUserResponse parses an HTTP response from a PutKitUserWithResponse call
+func ParsePutKitUserResponse(rsp *http.Response) (*PutKitUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutKitUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitUserChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseResetKitPasswordResponse parses an HTTP response from a ResetKitPasswordWithResponse call
+func ParseResetKitPasswordResponse(rsp *http.Response) (*ResetKitPasswordResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResetKitPasswordResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitUserChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListOrdersResponse parses an HTTP response from a ListOrdersWithResponse call
 func ParseListOrdersResponse(rsp *http.Response) (*ListOrdersResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -5382,6 +10022,237 @@ func ParseListProductsResponse(rsp *http.Response) (*ListProductsResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest ProductList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteKitApplicationResponse parses an HTTP response from a DeleteKitApplicationWithResponse call
+func ParseDeleteKitApplicationResponse(rsp *http.Response) (*DeleteKitApplicationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteKitApplicationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CallList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetKitApplicationResponse parses an HTTP response from a GetKitApplicationWithResponse call
+func ParseGetKitApplicationResponse(rsp *http.Response) (*GetKitApplicationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetKitApplicationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitApplication
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateKitApplicationResponse parses an HTTP response from a CreateKitApplicationWithResponse call
+func ParseCreateKitApplicationResponse(rsp *http.Response) (*CreateKitApplicationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateKitApplicationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest KitApplicationChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseChangeKitApplicationResponse parses an HTTP response from a ChangeKitApplicationWithResponse call
+func ParseChangeKitApplicationResponse(rsp *http.Response) (*ChangeKitApplicationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ChangeKitApplicationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitApplication
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRenewKitSecretsResponse parses an HTTP response from a RenewKitSecretsWithResponse call
+func ParseRenewKitSecretsResponse(rsp *http.Response) (*RenewKitSecretsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RenewKitSecretsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest CallList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateKitTestAccountResponse parses an HTTP response from a CreateKitTestAccountWithResponse call
+func ParseCreateKitTestAccountResponse(rsp *http.Response) (*CreateKitTestAccountResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateKitTestAccountResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest KitUserChanged
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSetKitPublicKeyResponse parses an HTTP response from a SetKitPublicKeyWithResponse call
+func ParseSetKitPublicKeyResponse(rsp *http.Response) (*SetKitPublicKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetKitPublicKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitPublicKey
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

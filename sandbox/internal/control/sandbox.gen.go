@@ -65,6 +65,57 @@ type ServerInterface interface {
 	// UpgradeInstance The buyer orders another product or quantity
 	// (POST /v1/instances/{orderLineId}/upgrade)
 	UpgradeInstance(ctx echo.Context, orderLineID OrderLineID) error
+	// ListKitTenants Enterprises, newest first; test tenants of credentials among them
+	// (GET /v1/kit/tenants)
+	ListKitTenants(ctx echo.Context, params ListKitTenantsParams) error
+	// CreateKitTenant A buyer sets up an enterprise
+	// (POST /v1/kit/tenants)
+	CreateKitTenant(ctx echo.Context) error
+	// DeleteKitTenant Delete an enterprise that has nothing bound
+	// (DELETE /v1/kit/tenants/{tenantId})
+	DeleteKitTenant(ctx echo.Context, tenantID string) error
+	// GetKitTenant One enterprise with its departments and bindings
+	// (GET /v1/kit/tenants/{tenantId})
+	GetKitTenant(ctx echo.Context, tenantID string) error
+	// RenameKitTenant The enterprise gets another name
+	// (PUT /v1/kit/tenants/{tenantId})
+	RenameKitTenant(ctx echo.Context, tenantID string) error
+	// AuthoriseKitUsers Let users use a bound instance
+	// (POST /v1/kit/tenants/{tenantId}/authorisations)
+	AuthoriseKitUsers(ctx echo.Context, tenantID string) error
+	// CancelKitUsers Take the authorisation of users back
+	// (POST /v1/kit/tenants/{tenantId}/authorisations/cancel)
+	CancelKitUsers(ctx echo.Context, tenantID string) error
+	// BindKitInstance Bind an instance to the enterprise's organisation
+	// (POST /v1/kit/tenants/{tenantId}/bindings)
+	BindKitInstance(ctx echo.Context, tenantID string) error
+	// UnbindKitInstance End the binding of an instance
+	// (DELETE /v1/kit/tenants/{tenantId}/bindings/{orderLineId})
+	UnbindKitInstance(ctx echo.Context, tenantID string, orderLineID string) error
+	// ListKitCalls The calls about an enterprise, newest first
+	// (GET /v1/kit/tenants/{tenantId}/calls)
+	ListKitCalls(ctx echo.Context, tenantID string, params ListKitCallsParams) error
+	// ReplaceKitDepartments Replace all departments
+	// (PUT /v1/kit/tenants/{tenantId}/departments)
+	ReplaceKitDepartments(ctx echo.Context, tenantID string) error
+	// DeleteKitDepartment Delete a department that has neither departments below it nor users
+	// (DELETE /v1/kit/tenants/{tenantId}/departments/{orgCode})
+	DeleteKitDepartment(ctx echo.Context, tenantID string, orgCode string) error
+	// PutKitDepartment Add or change a department
+	// (PUT /v1/kit/tenants/{tenantId}/departments/{orgCode})
+	PutKitDepartment(ctx echo.Context, tenantID string, orgCode string) error
+	// ListKitUsers Users of an enterprise, by name
+	// (GET /v1/kit/tenants/{tenantId}/users)
+	ListKitUsers(ctx echo.Context, tenantID string, params ListKitUsersParams) error
+	// DeleteKitUser Delete a user
+	// (DELETE /v1/kit/tenants/{tenantId}/users/{userName})
+	DeleteKitUser(ctx echo.Context, tenantID string, userName string) error
+	// PutKitUser Add or change a user
+	// (PUT /v1/kit/tenants/{tenantId}/users/{userName})
+	PutKitUser(ctx echo.Context, tenantID string, userName string) error
+	// ResetKitPassword Give a user a new password
+	// (POST /v1/kit/tenants/{tenantId}/users/{userName}/password)
+	ResetKitPassword(ctx echo.Context, tenantID string, userName string) error
 	// ListOrders Orders, newest first
 	// (GET /v1/orders)
 	ListOrders(ctx echo.Context, params ListOrdersParams) error
@@ -80,6 +131,27 @@ type ServerInterface interface {
 	// ListProducts What can be bought
 	// (GET /v1/products)
 	ListProducts(ctx echo.Context) error
+	// DeleteKitApplication Delete a credential that no enterprise uses
+	// (DELETE /v1/products/{productCode}/kit-application)
+	DeleteKitApplication(ctx echo.Context, productCode string) error
+	// GetKitApplication The application credential of a product
+	// (GET /v1/products/{productCode}/kit-application)
+	GetKitApplication(ctx echo.Context, productCode string) error
+	// CreateKitApplication The seller applies for an application credential
+	// (POST /v1/products/{productCode}/kit-application)
+	CreateKitApplication(ctx echo.Context, productCode string) error
+	// ChangeKitApplication Change the application credential
+	// (PUT /v1/products/{productCode}/kit-application)
+	ChangeKitApplication(ctx echo.Context, productCode string) error
+	// RenewKitSecrets Give every enterprise another client secret
+	// (POST /v1/products/{productCode}/kit-application/renew-secrets)
+	RenewKitSecrets(ctx echo.Context, productCode string) error
+	// CreateKitTestAccount The seller applies for a test account
+	// (POST /v1/products/{productCode}/kit-application/test-accounts)
+	CreateKitTestAccount(ctx echo.Context, productCode string) error
+	// SetKitPublicKey Set the ISV's RSA public key, which client secrets are encrypted with
+	// (PUT /v1/products/{productCode}/kit-public-key)
+	SetKitPublicKey(ctx echo.Context, productCode string) error
 	// SetProvider Say where the ISV's production address is
 	// (PUT /v1/provider)
 	SetProvider(ctx echo.Context) error
@@ -416,6 +488,346 @@ func (w *ServerInterfaceWrapper) UpgradeInstance(ctx echo.Context) error {
 	return err
 }
 
+// ListKitTenants converts echo context to params.
+func (w *ServerInterfaceWrapper) ListKitTenants(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListKitTenantsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListKitTenants(ctx, params)
+	return err
+}
+
+// CreateKitTenant converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateKitTenant(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateKitTenant(ctx)
+	return err
+}
+
+// DeleteKitTenant converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteKitTenant(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteKitTenant(ctx, tenantID)
+	return err
+}
+
+// GetKitTenant converts echo context to params.
+func (w *ServerInterfaceWrapper) GetKitTenant(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetKitTenant(ctx, tenantID)
+	return err
+}
+
+// RenameKitTenant converts echo context to params.
+func (w *ServerInterfaceWrapper) RenameKitTenant(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenameKitTenant(ctx, tenantID)
+	return err
+}
+
+// AuthoriseKitUsers converts echo context to params.
+func (w *ServerInterfaceWrapper) AuthoriseKitUsers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AuthoriseKitUsers(ctx, tenantID)
+	return err
+}
+
+// CancelKitUsers converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelKitUsers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelKitUsers(ctx, tenantID)
+	return err
+}
+
+// BindKitInstance converts echo context to params.
+func (w *ServerInterfaceWrapper) BindKitInstance(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.BindKitInstance(ctx, tenantID)
+	return err
+}
+
+// UnbindKitInstance converts echo context to params.
+func (w *ServerInterfaceWrapper) UnbindKitInstance(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// ------------- Path parameter "orderLineId" -------------
+	var orderLineID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "orderLineId", ctx.Param("orderLineId"), &orderLineID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orderLineId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnbindKitInstance(ctx, tenantID, orderLineID)
+	return err
+}
+
+// ListKitCalls converts echo context to params.
+func (w *ServerInterfaceWrapper) ListKitCalls(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListKitCallsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListKitCalls(ctx, tenantID, params)
+	return err
+}
+
+// ReplaceKitDepartments converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceKitDepartments(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceKitDepartments(ctx, tenantID)
+	return err
+}
+
+// DeleteKitDepartment converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteKitDepartment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// ------------- Path parameter "orgCode" -------------
+	var orgCode string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "orgCode", ctx.Param("orgCode"), &orgCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orgCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteKitDepartment(ctx, tenantID, orgCode)
+	return err
+}
+
+// PutKitDepartment converts echo context to params.
+func (w *ServerInterfaceWrapper) PutKitDepartment(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// ------------- Path parameter "orgCode" -------------
+	var orgCode string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "orgCode", ctx.Param("orgCode"), &orgCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orgCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutKitDepartment(ctx, tenantID, orgCode)
+	return err
+}
+
+// ListKitUsers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListKitUsers(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListKitUsersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListKitUsers(ctx, tenantID, params)
+	return err
+}
+
+// DeleteKitUser converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteKitUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// ------------- Path parameter "userName" -------------
+	var userName string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userName", ctx.Param("userName"), &userName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter userName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteKitUser(ctx, tenantID, userName)
+	return err
+}
+
+// PutKitUser converts echo context to params.
+func (w *ServerInterfaceWrapper) PutKitUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// ------------- Path parameter "userName" -------------
+	var userName string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userName", ctx.Param("userName"), &userName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter userName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutKitUser(ctx, tenantID, userName)
+	return err
+}
+
+// ResetKitPassword converts echo context to params.
+func (w *ServerInterfaceWrapper) ResetKitPassword(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// ------------- Path parameter "userName" -------------
+	var userName string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userName", ctx.Param("userName"), &userName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter userName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResetKitPassword(ctx, tenantID, userName)
+	return err
+}
+
 // ListOrders converts echo context to params.
 func (w *ServerInterfaceWrapper) ListOrders(ctx echo.Context) error {
 	var err error
@@ -526,6 +938,118 @@ func (w *ServerInterfaceWrapper) ListProducts(ctx echo.Context) error {
 	return err
 }
 
+// DeleteKitApplication converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteKitApplication(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteKitApplication(ctx, productCode)
+	return err
+}
+
+// GetKitApplication converts echo context to params.
+func (w *ServerInterfaceWrapper) GetKitApplication(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetKitApplication(ctx, productCode)
+	return err
+}
+
+// CreateKitApplication converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateKitApplication(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateKitApplication(ctx, productCode)
+	return err
+}
+
+// ChangeKitApplication converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeKitApplication(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeKitApplication(ctx, productCode)
+	return err
+}
+
+// RenewKitSecrets converts echo context to params.
+func (w *ServerInterfaceWrapper) RenewKitSecrets(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenewKitSecrets(ctx, productCode)
+	return err
+}
+
+// CreateKitTestAccount converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateKitTestAccount(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateKitTestAccount(ctx, productCode)
+	return err
+}
+
+// SetKitPublicKey converts echo context to params.
+func (w *ServerInterfaceWrapper) SetKitPublicKey(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetKitPublicKey(ctx, productCode)
+	return err
+}
+
 // SetProvider converts echo context to params.
 func (w *ServerInterfaceWrapper) SetProvider(ctx echo.Context) error {
 	var err error
@@ -633,6 +1157,30 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/instances/:orderLineId/check-change", wrapper.CheckChange, options.OperationMiddlewares["checkChange"]...)
 	router.POST(options.BaseURL+"/v1/instances/:orderLineId/convert", wrapper.ConvertTrial, options.OperationMiddlewares["convertTrial"]...)
 	router.POST(options.BaseURL+"/v1/instances/:orderLineId/cancel-renewal", wrapper.CancelRenewal, options.OperationMiddlewares["cancelRenewal"]...)
+	router.GET(options.BaseURL+"/v1/kit/tenants", wrapper.ListKitTenants, options.OperationMiddlewares["listKitTenants"]...)
+	router.POST(options.BaseURL+"/v1/kit/tenants", wrapper.CreateKitTenant, options.OperationMiddlewares["createKitTenant"]...)
+	router.DELETE(options.BaseURL+"/v1/kit/tenants/:tenantId", wrapper.DeleteKitTenant, options.OperationMiddlewares["deleteKitTenant"]...)
+	router.GET(options.BaseURL+"/v1/kit/tenants/:tenantId", wrapper.GetKitTenant, options.OperationMiddlewares["getKitTenant"]...)
+	router.PUT(options.BaseURL+"/v1/kit/tenants/:tenantId", wrapper.RenameKitTenant, options.OperationMiddlewares["renameKitTenant"]...)
+	router.GET(options.BaseURL+"/v1/kit/tenants/:tenantId/calls", wrapper.ListKitCalls, options.OperationMiddlewares["listKitCalls"]...)
+	router.PUT(options.BaseURL+"/v1/kit/tenants/:tenantId/departments", wrapper.ReplaceKitDepartments, options.OperationMiddlewares["replaceKitDepartments"]...)
+	router.DELETE(options.BaseURL+"/v1/kit/tenants/:tenantId/departments/:orgCode", wrapper.DeleteKitDepartment, options.OperationMiddlewares["deleteKitDepartment"]...)
+	router.PUT(options.BaseURL+"/v1/kit/tenants/:tenantId/departments/:orgCode", wrapper.PutKitDepartment, options.OperationMiddlewares["putKitDepartment"]...)
+	router.GET(options.BaseURL+"/v1/kit/tenants/:tenantId/users", wrapper.ListKitUsers, options.OperationMiddlewares["listKitUsers"]...)
+	router.DELETE(options.BaseURL+"/v1/kit/tenants/:tenantId/users/:userName", wrapper.DeleteKitUser, options.OperationMiddlewares["deleteKitUser"]...)
+	router.PUT(options.BaseURL+"/v1/kit/tenants/:tenantId/users/:userName", wrapper.PutKitUser, options.OperationMiddlewares["putKitUser"]...)
+	router.POST(options.BaseURL+"/v1/kit/tenants/:tenantId/users/:userName/password", wrapper.ResetKitPassword, options.OperationMiddlewares["resetKitPassword"]...)
+	router.POST(options.BaseURL+"/v1/kit/tenants/:tenantId/bindings", wrapper.BindKitInstance, options.OperationMiddlewares["bindKitInstance"]...)
+	router.DELETE(options.BaseURL+"/v1/kit/tenants/:tenantId/bindings/:orderLineId", wrapper.UnbindKitInstance, options.OperationMiddlewares["unbindKitInstance"]...)
+	router.POST(options.BaseURL+"/v1/kit/tenants/:tenantId/authorisations", wrapper.AuthoriseKitUsers, options.OperationMiddlewares["authoriseKitUsers"]...)
+	router.POST(options.BaseURL+"/v1/kit/tenants/:tenantId/authorisations/cancel", wrapper.CancelKitUsers, options.OperationMiddlewares["cancelKitUsers"]...)
+	router.PUT(options.BaseURL+"/v1/products/:productCode/kit-public-key", wrapper.SetKitPublicKey, options.OperationMiddlewares["setKitPublicKey"]...)
+	router.DELETE(options.BaseURL+"/v1/products/:productCode/kit-application", wrapper.DeleteKitApplication, options.OperationMiddlewares["deleteKitApplication"]...)
+	router.GET(options.BaseURL+"/v1/products/:productCode/kit-application", wrapper.GetKitApplication, options.OperationMiddlewares["getKitApplication"]...)
+	router.POST(options.BaseURL+"/v1/products/:productCode/kit-application", wrapper.CreateKitApplication, options.OperationMiddlewares["createKitApplication"]...)
+	router.PUT(options.BaseURL+"/v1/products/:productCode/kit-application", wrapper.ChangeKitApplication, options.OperationMiddlewares["changeKitApplication"]...)
+	router.POST(options.BaseURL+"/v1/products/:productCode/kit-application/renew-secrets", wrapper.RenewKitSecrets, options.OperationMiddlewares["renewKitSecrets"]...)
+	router.POST(options.BaseURL+"/v1/products/:productCode/kit-application/test-accounts", wrapper.CreateKitTestAccount, options.OperationMiddlewares["createKitTestAccount"]...)
 
 }
 
@@ -1267,6 +1815,678 @@ func (response UpgradeInstancedefaultApplicationProblemPlusJSONResponse) VisitUp
 	return err
 }
 
+type ListKitTenantsRequestObject struct {
+	Params ListKitTenantsParams
+}
+
+type ListKitTenantsResponseObject interface {
+	VisitListKitTenantsResponse(w http.ResponseWriter) error
+}
+
+type ListKitTenants200JSONResponse KitTenantList
+
+func (response ListKitTenants200JSONResponse) VisitListKitTenantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKitTenantsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListKitTenantsdefaultApplicationProblemPlusJSONResponse) VisitListKitTenantsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKitTenantRequestObject struct {
+	Body *CreateKitTenantJSONRequestBody
+}
+
+type CreateKitTenantResponseObject interface {
+	VisitCreateKitTenantResponse(w http.ResponseWriter) error
+}
+
+type CreateKitTenant201JSONResponse KitTenant
+
+func (response CreateKitTenant201JSONResponse) VisitCreateKitTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKitTenantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateKitTenantdefaultApplicationProblemPlusJSONResponse) VisitCreateKitTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteKitTenantRequestObject struct {
+	TenantID string `json:"tenantId"`
+}
+
+type DeleteKitTenantResponseObject interface {
+	VisitDeleteKitTenantResponse(w http.ResponseWriter) error
+}
+
+type DeleteKitTenant204Response struct {
+}
+
+func (response DeleteKitTenant204Response) VisitDeleteKitTenantResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteKitTenantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteKitTenantdefaultApplicationProblemPlusJSONResponse) VisitDeleteKitTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKitTenantRequestObject struct {
+	TenantID string `json:"tenantId"`
+}
+
+type GetKitTenantResponseObject interface {
+	VisitGetKitTenantResponse(w http.ResponseWriter) error
+}
+
+type GetKitTenant200JSONResponse KitTenant
+
+func (response GetKitTenant200JSONResponse) VisitGetKitTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKitTenantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetKitTenantdefaultApplicationProblemPlusJSONResponse) VisitGetKitTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameKitTenantRequestObject struct {
+	TenantID string `json:"tenantId"`
+	Body     *RenameKitTenantJSONRequestBody
+}
+
+type RenameKitTenantResponseObject interface {
+	VisitRenameKitTenantResponse(w http.ResponseWriter) error
+}
+
+type RenameKitTenant200JSONResponse KitTenantChanged
+
+func (response RenameKitTenant200JSONResponse) VisitRenameKitTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameKitTenantdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RenameKitTenantdefaultApplicationProblemPlusJSONResponse) VisitRenameKitTenantResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthoriseKitUsersRequestObject struct {
+	TenantID string `json:"tenantId"`
+	Body     *AuthoriseKitUsersJSONRequestBody
+}
+
+type AuthoriseKitUsersResponseObject interface {
+	VisitAuthoriseKitUsersResponse(w http.ResponseWriter) error
+}
+
+type AuthoriseKitUsers201JSONResponse KitTenantChanged
+
+func (response AuthoriseKitUsers201JSONResponse) VisitAuthoriseKitUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthoriseKitUsersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AuthoriseKitUsersdefaultApplicationProblemPlusJSONResponse) VisitAuthoriseKitUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelKitUsersRequestObject struct {
+	TenantID string `json:"tenantId"`
+	Body     *CancelKitUsersJSONRequestBody
+}
+
+type CancelKitUsersResponseObject interface {
+	VisitCancelKitUsersResponse(w http.ResponseWriter) error
+}
+
+type CancelKitUsers201JSONResponse KitTenantChanged
+
+func (response CancelKitUsers201JSONResponse) VisitCancelKitUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelKitUsersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CancelKitUsersdefaultApplicationProblemPlusJSONResponse) VisitCancelKitUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BindKitInstanceRequestObject struct {
+	TenantID string `json:"tenantId"`
+	Body     *BindKitInstanceJSONRequestBody
+}
+
+type BindKitInstanceResponseObject interface {
+	VisitBindKitInstanceResponse(w http.ResponseWriter) error
+}
+
+type BindKitInstance201JSONResponse KitTenantChanged
+
+func (response BindKitInstance201JSONResponse) VisitBindKitInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BindKitInstancedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response BindKitInstancedefaultApplicationProblemPlusJSONResponse) VisitBindKitInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnbindKitInstanceRequestObject struct {
+	TenantID    string `json:"tenantId"`
+	OrderLineID string `json:"orderLineId"`
+}
+
+type UnbindKitInstanceResponseObject interface {
+	VisitUnbindKitInstanceResponse(w http.ResponseWriter) error
+}
+
+type UnbindKitInstance200JSONResponse KitTenantChanged
+
+func (response UnbindKitInstance200JSONResponse) VisitUnbindKitInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnbindKitInstancedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UnbindKitInstancedefaultApplicationProblemPlusJSONResponse) VisitUnbindKitInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKitCallsRequestObject struct {
+	TenantID string `json:"tenantId"`
+	Params   ListKitCallsParams
+}
+
+type ListKitCallsResponseObject interface {
+	VisitListKitCallsResponse(w http.ResponseWriter) error
+}
+
+type ListKitCalls200JSONResponse CallList
+
+func (response ListKitCalls200JSONResponse) VisitListKitCallsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKitCallsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListKitCallsdefaultApplicationProblemPlusJSONResponse) VisitListKitCallsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceKitDepartmentsRequestObject struct {
+	TenantID string `json:"tenantId"`
+	Body     *ReplaceKitDepartmentsJSONRequestBody
+}
+
+type ReplaceKitDepartmentsResponseObject interface {
+	VisitReplaceKitDepartmentsResponse(w http.ResponseWriter) error
+}
+
+type ReplaceKitDepartments200JSONResponse KitTenantChanged
+
+func (response ReplaceKitDepartments200JSONResponse) VisitReplaceKitDepartmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceKitDepartmentsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ReplaceKitDepartmentsdefaultApplicationProblemPlusJSONResponse) VisitReplaceKitDepartmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteKitDepartmentRequestObject struct {
+	TenantID string `json:"tenantId"`
+	OrgCode  string `json:"orgCode"`
+}
+
+type DeleteKitDepartmentResponseObject interface {
+	VisitDeleteKitDepartmentResponse(w http.ResponseWriter) error
+}
+
+type DeleteKitDepartment200JSONResponse KitTenantChanged
+
+func (response DeleteKitDepartment200JSONResponse) VisitDeleteKitDepartmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteKitDepartmentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteKitDepartmentdefaultApplicationProblemPlusJSONResponse) VisitDeleteKitDepartmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutKitDepartmentRequestObject struct {
+	TenantID string `json:"tenantId"`
+	OrgCode  string `json:"orgCode"`
+	Body     *PutKitDepartmentJSONRequestBody
+}
+
+type PutKitDepartmentResponseObject interface {
+	VisitPutKitDepartmentResponse(w http.ResponseWriter) error
+}
+
+type PutKitDepartment200JSONResponse KitTenantChanged
+
+func (response PutKitDepartment200JSONResponse) VisitPutKitDepartmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutKitDepartmentdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutKitDepartmentdefaultApplicationProblemPlusJSONResponse) VisitPutKitDepartmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKitUsersRequestObject struct {
+	TenantID string `json:"tenantId"`
+	Params   ListKitUsersParams
+}
+
+type ListKitUsersResponseObject interface {
+	VisitListKitUsersResponse(w http.ResponseWriter) error
+}
+
+type ListKitUsers200JSONResponse KitUserList
+
+func (response ListKitUsers200JSONResponse) VisitListKitUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKitUsersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListKitUsersdefaultApplicationProblemPlusJSONResponse) VisitListKitUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteKitUserRequestObject struct {
+	TenantID string `json:"tenantId"`
+	UserName string `json:"userName"`
+}
+
+type DeleteKitUserResponseObject interface {
+	VisitDeleteKitUserResponse(w http.ResponseWriter) error
+}
+
+type DeleteKitUser200JSONResponse CallList
+
+func (response DeleteKitUser200JSONResponse) VisitDeleteKitUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteKitUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteKitUserdefaultApplicationProblemPlusJSONResponse) VisitDeleteKitUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutKitUserRequestObject struct {
+	TenantID string `json:"tenantId"`
+	UserName string `json:"userName"`
+	Body     *PutKitUserJSONRequestBody
+}
+
+type PutKitUserResponseObject interface {
+	VisitPutKitUserResponse(w http.ResponseWriter) error
+}
+
+type PutKitUser200JSONResponse KitUserChanged
+
+func (response PutKitUser200JSONResponse) VisitPutKitUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutKitUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutKitUserdefaultApplicationProblemPlusJSONResponse) VisitPutKitUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetKitPasswordRequestObject struct {
+	TenantID string `json:"tenantId"`
+	UserName string `json:"userName"`
+}
+
+type ResetKitPasswordResponseObject interface {
+	VisitResetKitPasswordResponse(w http.ResponseWriter) error
+}
+
+type ResetKitPassword200JSONResponse KitUserChanged
+
+func (response ResetKitPassword200JSONResponse) VisitResetKitPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetKitPassworddefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResetKitPassworddefaultApplicationProblemPlusJSONResponse) VisitResetKitPasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListOrdersRequestObject struct {
 	Params ListOrdersParams
 }
@@ -1461,6 +2681,282 @@ func (response ListProductsdefaultApplicationProblemPlusJSONResponse) VisitListP
 	return err
 }
 
+type DeleteKitApplicationRequestObject struct {
+	ProductCode string `json:"productCode"`
+}
+
+type DeleteKitApplicationResponseObject interface {
+	VisitDeleteKitApplicationResponse(w http.ResponseWriter) error
+}
+
+type DeleteKitApplication200JSONResponse CallList
+
+func (response DeleteKitApplication200JSONResponse) VisitDeleteKitApplicationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteKitApplicationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteKitApplicationdefaultApplicationProblemPlusJSONResponse) VisitDeleteKitApplicationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKitApplicationRequestObject struct {
+	ProductCode string `json:"productCode"`
+}
+
+type GetKitApplicationResponseObject interface {
+	VisitGetKitApplicationResponse(w http.ResponseWriter) error
+}
+
+type GetKitApplication200JSONResponse KitApplication
+
+func (response GetKitApplication200JSONResponse) VisitGetKitApplicationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKitApplicationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetKitApplicationdefaultApplicationProblemPlusJSONResponse) VisitGetKitApplicationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKitApplicationRequestObject struct {
+	ProductCode string `json:"productCode"`
+	Body        *CreateKitApplicationJSONRequestBody
+}
+
+type CreateKitApplicationResponseObject interface {
+	VisitCreateKitApplicationResponse(w http.ResponseWriter) error
+}
+
+type CreateKitApplication201JSONResponse KitApplicationChanged
+
+func (response CreateKitApplication201JSONResponse) VisitCreateKitApplicationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKitApplicationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateKitApplicationdefaultApplicationProblemPlusJSONResponse) VisitCreateKitApplicationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeKitApplicationRequestObject struct {
+	ProductCode string `json:"productCode"`
+	Body        *ChangeKitApplicationJSONRequestBody
+}
+
+type ChangeKitApplicationResponseObject interface {
+	VisitChangeKitApplicationResponse(w http.ResponseWriter) error
+}
+
+type ChangeKitApplication200JSONResponse KitApplication
+
+func (response ChangeKitApplication200JSONResponse) VisitChangeKitApplicationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeKitApplicationdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ChangeKitApplicationdefaultApplicationProblemPlusJSONResponse) VisitChangeKitApplicationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewKitSecretsRequestObject struct {
+	ProductCode string `json:"productCode"`
+}
+
+type RenewKitSecretsResponseObject interface {
+	VisitRenewKitSecretsResponse(w http.ResponseWriter) error
+}
+
+type RenewKitSecrets202JSONResponse CallList
+
+func (response RenewKitSecrets202JSONResponse) VisitRenewKitSecretsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewKitSecretsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RenewKitSecretsdefaultApplicationProblemPlusJSONResponse) VisitRenewKitSecretsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKitTestAccountRequestObject struct {
+	ProductCode string `json:"productCode"`
+}
+
+type CreateKitTestAccountResponseObject interface {
+	VisitCreateKitTestAccountResponse(w http.ResponseWriter) error
+}
+
+type CreateKitTestAccount201JSONResponse KitUserChanged
+
+func (response CreateKitTestAccount201JSONResponse) VisitCreateKitTestAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKitTestAccountdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CreateKitTestAccountdefaultApplicationProblemPlusJSONResponse) VisitCreateKitTestAccountResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetKitPublicKeyRequestObject struct {
+	ProductCode string `json:"productCode"`
+	Body        *SetKitPublicKeyJSONRequestBody
+}
+
+type SetKitPublicKeyResponseObject interface {
+	VisitSetKitPublicKeyResponse(w http.ResponseWriter) error
+}
+
+type SetKitPublicKey200JSONResponse KitPublicKey
+
+func (response SetKitPublicKey200JSONResponse) VisitSetKitPublicKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetKitPublicKeydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetKitPublicKeydefaultApplicationProblemPlusJSONResponse) VisitSetKitPublicKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SetProviderRequestObject struct {
 	Body *SetProviderJSONRequestBody
 }
@@ -1627,6 +3123,57 @@ type StrictServerInterface interface {
 	// UpgradeInstance The buyer orders another product or quantity
 	// (POST /v1/instances/{orderLineId}/upgrade)
 	UpgradeInstance(ctx context.Context, request UpgradeInstanceRequestObject) (UpgradeInstanceResponseObject, error)
+	// ListKitTenants Enterprises, newest first; test tenants of credentials among them
+	// (GET /v1/kit/tenants)
+	ListKitTenants(ctx context.Context, request ListKitTenantsRequestObject) (ListKitTenantsResponseObject, error)
+	// CreateKitTenant A buyer sets up an enterprise
+	// (POST /v1/kit/tenants)
+	CreateKitTenant(ctx context.Context, request CreateKitTenantRequestObject) (CreateKitTenantResponseObject, error)
+	// DeleteKitTenant Delete an enterprise that has nothing bound
+	// (DELETE /v1/kit/tenants/{tenantId})
+	DeleteKitTenant(ctx context.Context, request DeleteKitTenantRequestObject) (DeleteKitTenantResponseObject, error)
+	// GetKitTenant One enterprise with its departments and bindings
+	// (GET /v1/kit/tenants/{tenantId})
+	GetKitTenant(ctx context.Context, request GetKitTenantRequestObject) (GetKitTenantResponseObject, error)
+	// RenameKitTenant The enterprise gets another name
+	// (PUT /v1/kit/tenants/{tenantId})
+	RenameKitTenant(ctx context.Context, request RenameKitTenantRequestObject) (RenameKitTenantResponseObject, error)
+	// AuthoriseKitUsers Let users use a bound instance
+	// (POST /v1/kit/tenants/{tenantId}/authorisations)
+	AuthoriseKitUsers(ctx context.Context, request AuthoriseKitUsersRequestObject) (AuthoriseKitUsersResponseObject, error)
+	// CancelKitUsers Take the authorisation of users back
+	// (POST /v1/kit/tenants/{tenantId}/authorisations/cancel)
+	CancelKitUsers(ctx context.Context, request CancelKitUsersRequestObject) (CancelKitUsersResponseObject, error)
+	// BindKitInstance Bind an instance to the enterprise's organisation
+	// (POST /v1/kit/tenants/{tenantId}/bindings)
+	BindKitInstance(ctx context.Context, request BindKitInstanceRequestObject) (BindKitInstanceResponseObject, error)
+	// UnbindKitInstance End the binding of an instance
+	// (DELETE /v1/kit/tenants/{tenantId}/bindings/{orderLineId})
+	UnbindKitInstance(ctx context.Context, request UnbindKitInstanceRequestObject) (UnbindKitInstanceResponseObject, error)
+	// ListKitCalls The calls about an enterprise, newest first
+	// (GET /v1/kit/tenants/{tenantId}/calls)
+	ListKitCalls(ctx context.Context, request ListKitCallsRequestObject) (ListKitCallsResponseObject, error)
+	// ReplaceKitDepartments Replace all departments
+	// (PUT /v1/kit/tenants/{tenantId}/departments)
+	ReplaceKitDepartments(ctx context.Context, request ReplaceKitDepartmentsRequestObject) (ReplaceKitDepartmentsResponseObject, error)
+	// DeleteKitDepartment Delete a department that has neither departments below it nor users
+	// (DELETE /v1/kit/tenants/{tenantId}/departments/{orgCode})
+	DeleteKitDepartment(ctx context.Context, request DeleteKitDepartmentRequestObject) (DeleteKitDepartmentResponseObject, error)
+	// PutKitDepartment Add or change a department
+	// (PUT /v1/kit/tenants/{tenantId}/departments/{orgCode})
+	PutKitDepartment(ctx context.Context, request PutKitDepartmentRequestObject) (PutKitDepartmentResponseObject, error)
+	// ListKitUsers Users of an enterprise, by name
+	// (GET /v1/kit/tenants/{tenantId}/users)
+	ListKitUsers(ctx context.Context, request ListKitUsersRequestObject) (ListKitUsersResponseObject, error)
+	// DeleteKitUser Delete a user
+	// (DELETE /v1/kit/tenants/{tenantId}/users/{userName})
+	DeleteKitUser(ctx context.Context, request DeleteKitUserRequestObject) (DeleteKitUserResponseObject, error)
+	// PutKitUser Add or change a user
+	// (PUT /v1/kit/tenants/{tenantId}/users/{userName})
+	PutKitUser(ctx context.Context, request PutKitUserRequestObject) (PutKitUserResponseObject, error)
+	// ResetKitPassword Give a user a new password
+	// (POST /v1/kit/tenants/{tenantId}/users/{userName}/password)
+	ResetKitPassword(ctx context.Context, request ResetKitPasswordRequestObject) (ResetKitPasswordResponseObject, error)
 	// ListOrders Orders, newest first
 	// (GET /v1/orders)
 	ListOrders(ctx context.Context, request ListOrdersRequestObject) (ListOrdersResponseObject, error)
@@ -1642,6 +3189,27 @@ type StrictServerInterface interface {
 	// ListProducts What can be bought
 	// (GET /v1/products)
 	ListProducts(ctx context.Context, request ListProductsRequestObject) (ListProductsResponseObject, error)
+	// DeleteKitApplication Delete a credential that no enterprise uses
+	// (DELETE /v1/products/{productCode}/kit-application)
+	DeleteKitApplication(ctx context.Context, request DeleteKitApplicationRequestObject) (DeleteKitApplicationResponseObject, error)
+	// GetKitApplication The application credential of a product
+	// (GET /v1/products/{productCode}/kit-application)
+	GetKitApplication(ctx context.Context, request GetKitApplicationRequestObject) (GetKitApplicationResponseObject, error)
+	// CreateKitApplication The seller applies for an application credential
+	// (POST /v1/products/{productCode}/kit-application)
+	CreateKitApplication(ctx context.Context, request CreateKitApplicationRequestObject) (CreateKitApplicationResponseObject, error)
+	// ChangeKitApplication Change the application credential
+	// (PUT /v1/products/{productCode}/kit-application)
+	ChangeKitApplication(ctx context.Context, request ChangeKitApplicationRequestObject) (ChangeKitApplicationResponseObject, error)
+	// RenewKitSecrets Give every enterprise another client secret
+	// (POST /v1/products/{productCode}/kit-application/renew-secrets)
+	RenewKitSecrets(ctx context.Context, request RenewKitSecretsRequestObject) (RenewKitSecretsResponseObject, error)
+	// CreateKitTestAccount The seller applies for a test account
+	// (POST /v1/products/{productCode}/kit-application/test-accounts)
+	CreateKitTestAccount(ctx context.Context, request CreateKitTestAccountRequestObject) (CreateKitTestAccountResponseObject, error)
+	// SetKitPublicKey Set the ISV's RSA public key, which client secrets are encrypted with
+	// (PUT /v1/products/{productCode}/kit-public-key)
+	SetKitPublicKey(ctx context.Context, request SetKitPublicKeyRequestObject) (SetKitPublicKeyResponseObject, error)
 	// SetProvider Say where the ISV's production address is
 	// (PUT /v1/provider)
 	SetProvider(ctx context.Context, request SetProviderRequestObject) (SetProviderResponseObject, error)
@@ -2200,6 +3768,621 @@ func (sh *strictHandler) UpgradeInstance(ctx echo.Context, orderLineID OrderLine
 	return nil
 }
 
+// ListKitTenants operation middleware
+func (sh *strictHandler) ListKitTenants(ctx echo.Context, params ListKitTenantsParams) error {
+	var request ListKitTenantsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListKitTenants(ctx.Request().Context(), request.(ListKitTenantsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListKitTenants")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListKitTenantsResponseObject); ok {
+		return validResponse.VisitListKitTenantsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateKitTenant operation middleware
+func (sh *strictHandler) CreateKitTenant(ctx echo.Context) error {
+	var request CreateKitTenantRequestObject
+
+	var body CreateKitTenantJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateKitTenant(ctx.Request().Context(), request.(CreateKitTenantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateKitTenant")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateKitTenantResponseObject); ok {
+		return validResponse.VisitCreateKitTenantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteKitTenant operation middleware
+func (sh *strictHandler) DeleteKitTenant(ctx echo.Context, tenantID string) error {
+	var request DeleteKitTenantRequestObject
+
+	request.TenantID = tenantID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteKitTenant(ctx.Request().Context(), request.(DeleteKitTenantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteKitTenant")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteKitTenantResponseObject); ok {
+		return validResponse.VisitDeleteKitTenantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetKitTenant operation middleware
+func (sh *strictHandler) GetKitTenant(ctx echo.Context, tenantID string) error {
+	var request GetKitTenantRequestObject
+
+	request.TenantID = tenantID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetKitTenant(ctx.Request().Context(), request.(GetKitTenantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetKitTenant")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetKitTenantResponseObject); ok {
+		return validResponse.VisitGetKitTenantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenameKitTenant operation middleware
+func (sh *strictHandler) RenameKitTenant(ctx echo.Context, tenantID string) error {
+	var request RenameKitTenantRequestObject
+
+	request.TenantID = tenantID
+
+	var body RenameKitTenantJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenameKitTenant(ctx.Request().Context(), request.(RenameKitTenantRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenameKitTenant")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenameKitTenantResponseObject); ok {
+		return validResponse.VisitRenameKitTenantResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AuthoriseKitUsers operation middleware
+func (sh *strictHandler) AuthoriseKitUsers(ctx echo.Context, tenantID string) error {
+	var request AuthoriseKitUsersRequestObject
+
+	request.TenantID = tenantID
+
+	var body AuthoriseKitUsersJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AuthoriseKitUsers(ctx.Request().Context(), request.(AuthoriseKitUsersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AuthoriseKitUsers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AuthoriseKitUsersResponseObject); ok {
+		return validResponse.VisitAuthoriseKitUsersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelKitUsers operation middleware
+func (sh *strictHandler) CancelKitUsers(ctx echo.Context, tenantID string) error {
+	var request CancelKitUsersRequestObject
+
+	request.TenantID = tenantID
+
+	var body CancelKitUsersJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelKitUsers(ctx.Request().Context(), request.(CancelKitUsersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelKitUsers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelKitUsersResponseObject); ok {
+		return validResponse.VisitCancelKitUsersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// BindKitInstance operation middleware
+func (sh *strictHandler) BindKitInstance(ctx echo.Context, tenantID string) error {
+	var request BindKitInstanceRequestObject
+
+	request.TenantID = tenantID
+
+	var body BindKitInstanceJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BindKitInstance(ctx.Request().Context(), request.(BindKitInstanceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BindKitInstance")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(BindKitInstanceResponseObject); ok {
+		return validResponse.VisitBindKitInstanceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UnbindKitInstance operation middleware
+func (sh *strictHandler) UnbindKitInstance(ctx echo.Context, tenantID string, orderLineID string) error {
+	var request UnbindKitInstanceRequestObject
+
+	request.TenantID = tenantID
+	request.OrderLineID = orderLineID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnbindKitInstance(ctx.Request().Context(), request.(UnbindKitInstanceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnbindKitInstance")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnbindKitInstanceResponseObject); ok {
+		return validResponse.VisitUnbindKitInstanceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListKitCalls operation middleware
+func (sh *strictHandler) ListKitCalls(ctx echo.Context, tenantID string, params ListKitCallsParams) error {
+	var request ListKitCallsRequestObject
+
+	request.TenantID = tenantID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListKitCalls(ctx.Request().Context(), request.(ListKitCallsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListKitCalls")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListKitCallsResponseObject); ok {
+		return validResponse.VisitListKitCallsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceKitDepartments operation middleware
+func (sh *strictHandler) ReplaceKitDepartments(ctx echo.Context, tenantID string) error {
+	var request ReplaceKitDepartmentsRequestObject
+
+	request.TenantID = tenantID
+
+	var body ReplaceKitDepartmentsJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceKitDepartments(ctx.Request().Context(), request.(ReplaceKitDepartmentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceKitDepartments")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceKitDepartmentsResponseObject); ok {
+		return validResponse.VisitReplaceKitDepartmentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteKitDepartment operation middleware
+func (sh *strictHandler) DeleteKitDepartment(ctx echo.Context, tenantID string, orgCode string) error {
+	var request DeleteKitDepartmentRequestObject
+
+	request.TenantID = tenantID
+	request.OrgCode = orgCode
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteKitDepartment(ctx.Request().Context(), request.(DeleteKitDepartmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteKitDepartment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteKitDepartmentResponseObject); ok {
+		return validResponse.VisitDeleteKitDepartmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutKitDepartment operation middleware
+func (sh *strictHandler) PutKitDepartment(ctx echo.Context, tenantID string, orgCode string) error {
+	var request PutKitDepartmentRequestObject
+
+	request.TenantID = tenantID
+	request.OrgCode = orgCode
+
+	var body PutKitDepartmentJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutKitDepartment(ctx.Request().Context(), request.(PutKitDepartmentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutKitDepartment")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutKitDepartmentResponseObject); ok {
+		return validResponse.VisitPutKitDepartmentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListKitUsers operation middleware
+func (sh *strictHandler) ListKitUsers(ctx echo.Context, tenantID string, params ListKitUsersParams) error {
+	var request ListKitUsersRequestObject
+
+	request.TenantID = tenantID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListKitUsers(ctx.Request().Context(), request.(ListKitUsersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListKitUsers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListKitUsersResponseObject); ok {
+		return validResponse.VisitListKitUsersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteKitUser operation middleware
+func (sh *strictHandler) DeleteKitUser(ctx echo.Context, tenantID string, userName string) error {
+	var request DeleteKitUserRequestObject
+
+	request.TenantID = tenantID
+	request.UserName = userName
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteKitUser(ctx.Request().Context(), request.(DeleteKitUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteKitUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteKitUserResponseObject); ok {
+		return validResponse.VisitDeleteKitUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutKitUser operation middleware
+func (sh *strictHandler) PutKitUser(ctx echo.Context, tenantID string, userName string) error {
+	var request PutKitUserRequestObject
+
+	request.TenantID = tenantID
+	request.UserName = userName
+
+	var body PutKitUserJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutKitUser(ctx.Request().Context(), request.(PutKitUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutKitUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutKitUserResponseObject); ok {
+		return validResponse.VisitPutKitUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResetKitPassword operation middleware
+func (sh *strictHandler) ResetKitPassword(ctx echo.Context, tenantID string, userName string) error {
+	var request ResetKitPasswordRequestObject
+
+	request.TenantID = tenantID
+	request.UserName = userName
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetKitPassword(ctx.Request().Context(), request.(ResetKitPasswordRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetKitPassword")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResetKitPasswordResponseObject); ok {
+		return validResponse.VisitResetKitPasswordResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListOrders operation middleware
 func (sh *strictHandler) ListOrders(ctx echo.Context, params ListOrdersParams) error {
 	var request ListOrdersRequestObject
@@ -2338,6 +4521,250 @@ func (sh *strictHandler) ListProducts(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListProductsResponseObject); ok {
 		return validResponse.VisitListProductsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteKitApplication operation middleware
+func (sh *strictHandler) DeleteKitApplication(ctx echo.Context, productCode string) error {
+	var request DeleteKitApplicationRequestObject
+
+	request.ProductCode = productCode
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteKitApplication(ctx.Request().Context(), request.(DeleteKitApplicationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteKitApplication")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteKitApplicationResponseObject); ok {
+		return validResponse.VisitDeleteKitApplicationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetKitApplication operation middleware
+func (sh *strictHandler) GetKitApplication(ctx echo.Context, productCode string) error {
+	var request GetKitApplicationRequestObject
+
+	request.ProductCode = productCode
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetKitApplication(ctx.Request().Context(), request.(GetKitApplicationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetKitApplication")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetKitApplicationResponseObject); ok {
+		return validResponse.VisitGetKitApplicationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateKitApplication operation middleware
+func (sh *strictHandler) CreateKitApplication(ctx echo.Context, productCode string) error {
+	var request CreateKitApplicationRequestObject
+
+	request.ProductCode = productCode
+
+	var body CreateKitApplicationJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateKitApplication(ctx.Request().Context(), request.(CreateKitApplicationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateKitApplication")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateKitApplicationResponseObject); ok {
+		return validResponse.VisitCreateKitApplicationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ChangeKitApplication operation middleware
+func (sh *strictHandler) ChangeKitApplication(ctx echo.Context, productCode string) error {
+	var request ChangeKitApplicationRequestObject
+
+	request.ProductCode = productCode
+
+	var body ChangeKitApplicationJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeKitApplication(ctx.Request().Context(), request.(ChangeKitApplicationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeKitApplication")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeKitApplicationResponseObject); ok {
+		return validResponse.VisitChangeKitApplicationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenewKitSecrets operation middleware
+func (sh *strictHandler) RenewKitSecrets(ctx echo.Context, productCode string) error {
+	var request RenewKitSecretsRequestObject
+
+	request.ProductCode = productCode
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenewKitSecrets(ctx.Request().Context(), request.(RenewKitSecretsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenewKitSecrets")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenewKitSecretsResponseObject); ok {
+		return validResponse.VisitRenewKitSecretsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateKitTestAccount operation middleware
+func (sh *strictHandler) CreateKitTestAccount(ctx echo.Context, productCode string) error {
+	var request CreateKitTestAccountRequestObject
+
+	request.ProductCode = productCode
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateKitTestAccount(ctx.Request().Context(), request.(CreateKitTestAccountRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateKitTestAccount")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateKitTestAccountResponseObject); ok {
+		return validResponse.VisitCreateKitTestAccountResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetKitPublicKey operation middleware
+func (sh *strictHandler) SetKitPublicKey(ctx echo.Context, productCode string) error {
+	var request SetKitPublicKeyRequestObject
+
+	request.ProductCode = productCode
+
+	var body SetKitPublicKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetKitPublicKey(ctx.Request().Context(), request.(SetKitPublicKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetKitPublicKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetKitPublicKeyResponseObject); ok {
+		return validResponse.VisitSetKitPublicKeyResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

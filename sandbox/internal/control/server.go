@@ -17,6 +17,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/curl"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
+	"github.com/isvkit/isvkit/sandbox/internal/kitbook"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/outbox"
@@ -33,6 +34,7 @@ const maxWait = 60 * time.Second
 type Sandbox interface {
 	Book() *orderbook.Book
 	Outbox() *outbox.Outbox
+	Kit() *kitbook.Book
 	Store() *store.Store
 	ProductionAddress() string
 	SetProductionAddress(ctx context.Context, address string) error

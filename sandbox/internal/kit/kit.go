@@ -126,6 +126,7 @@ type Grant struct {
 
 var (
 	codeForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	idForm   = regexp.MustCompile(`^[0-9a-f]{32}$`)
 	dateForm = regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}$`)
 )
 
@@ -148,6 +149,9 @@ func text(name, value string, least, most int) error {
 func (t *Tenant) Check() error {
 	if !codeForm.MatchString(t.Code) {
 		return invalid("tenantCode %q: expected 1 to 64 letters, digits, points, dashes or underlines", t.Code)
+	}
+	if idForm.MatchString(t.Code) {
+		return invalid("tenantCode %q: it looks like the id of a tenant; choose another", t.Code)
 	}
 	return text("name", t.Name, 1, 255)
 }

@@ -504,6 +504,7 @@ func TestTenant_Check(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, (&kit.Tenant{Code: "acme-1", Name: "Acme"}).Check())
 	require.ErrorContains(t, (&kit.Tenant{Code: "a@b", Name: "Acme"}).Check(), "tenantCode")
+	require.ErrorContains(t, (&kit.Tenant{Code: kit.RandomText(16), Name: "Acme"}).Check(), "looks like the id")
 	require.ErrorContains(t, (&kit.Tenant{Code: "a"}).Check(), "name is missing")
 	require.ErrorContains(t, (&kit.Tenant{Code: "a", Name: strings.Repeat("x", 256)}).Check(), "name has 256")
 }

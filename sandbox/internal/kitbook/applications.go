@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
+	"github.com/isvkit/isvkit/sandbox/internal/authcentre"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/kit"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
@@ -177,16 +180,25 @@ func (b *Book) RenewSecrets(ctx context.Context, productCode string) (calls []st
 }
 
 // TestAccount makes a user in the test tenant of a product's application and authorises him.
-func (b *Book) TestAccount(ctx context.Context, productCode string) (t kit.Tenant, u store.KitUser, password string, calls []store.Call, err error) {
+func (b *Book) TestAccount(ctx context.Context, productCode string) (u store.KitUser, password string, calls []store.Call, err error) {
 	app, err := b.store.KitApplicationOf(ctx, productCode)
 	if err != nil {
-		return t, u, "", nil, err
+		return u, "", nil, err
 	}
-	t, calls, err = b.move(ctx, app.TestTenantID, func(tx *store.Tx, t *kit.Tenant, _ time.Time) (_ []kit.Call, err error) {
+	_, calls, err = b.move(ctx, app.TestTenantID, func(tx *store.Tx, t *kit.Tenant, _ time.Time) (_ []kit.Call, err error) {
 		if u, password, err = addUser(tx, t, kit.User{UserName: "test-" + kit.RandomText(3), Name: "Test account", OrgCode: testDepartment}); err != nil {
 			return nil, err
 		}
 		return authorise(tx, t, t.Bindings[0], []kit.User{u.User})
 	})
-	return t, u, password, calls, err
+	return u, password, calls, err
+}
+
+// LoginURL is the login page of an application; empty if the auth centre has no address.
+func (b *Book) LoginURL(app kit.Application) string {
+	base := strings.TrimRight(b.centre(), "/")
+	if base == "" {
+		return ""
+	}
+	return base + authcentre.LoginPath + "?appId=" + url.QueryEscape(app.ID)
 }

@@ -229,13 +229,13 @@ func addUser(tx *store.Tx, t *kit.Tenant, user kit.User) (u store.KitUser, passw
 
 // ResetPassword gives a user a new password.
 func (b *Book) ResetPassword(ctx context.Context, tenantID, userName string) (u store.KitUser, password string, err error) {
-	err = b.store.Update(ctx, func(tx *store.Tx) error {
-		if u, err = tx.KitUser(tenantID, userName); err != nil {
-			return err
+	_, _, err = b.move(ctx, tenantID, func(tx *store.Tx, t *kit.Tenant, _ time.Time) (_ []kit.Call, err error) {
+		if u, err = tx.KitUser(t.ID, userName); err != nil {
+			return nil, err
 		}
 		password = kit.NewPassword()
 		u.PasswordHash = kit.Hash(password)
-		return tx.PutKitUser(u)
+		return nil, tx.PutKitUser(u)
 	})
 	return u, password, err
 }

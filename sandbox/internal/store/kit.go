@@ -97,9 +97,9 @@ func wholeTenant(ctx context.Context, q querier, t kit.Tenant, err error) (kit.T
 	return t, err
 }
 
-// KitTenant finds a tenant.
+// KitTenant finds a tenant by its id or its short name. No short name looks like an id.
 func (s *Store) KitTenant(ctx context.Context, id string) (kit.Tenant, error) {
-	t, err := one(scanTenant(s.read.QueryRowContext(ctx, "SELECT "+tenantColumns+" FROM kit_tenants WHERE tenant_id = ?", id)))
+	t, err := one(scanTenant(s.read.QueryRowContext(ctx, "SELECT "+tenantColumns+" FROM kit_tenants WHERE tenant_id = ?1 OR code = ?1", id)))
 	return wholeTenant(ctx, s.read, t, err)
 }
 
@@ -112,9 +112,9 @@ func (s *Store) KitTenants(ctx context.Context, limit int) ([]kit.Tenant, error)
 	return list, err
 }
 
-// KitTenant finds a tenant.
+// KitTenant finds a tenant by its id or its short name. No short name looks like an id.
 func (tx *Tx) KitTenant(id string) (kit.Tenant, error) {
-	t, err := one(scanTenant(tx.row("SELECT "+tenantColumns+" FROM kit_tenants WHERE tenant_id = ?", id)))
+	t, err := one(scanTenant(tx.row("SELECT "+tenantColumns+" FROM kit_tenants WHERE tenant_id = ?1 OR code = ?1", id)))
 	return wholeTenant(tx.ctx, tx.tx, t, err)
 }
 
@@ -245,9 +245,14 @@ func (tx *Tx) KitGrants(tenantID, appID, lineID string) ([]kit.Grant, error) {
 	return collect(tx.ctx, tx.tx, scanGrant, "SELECT user_name, app_id, line_id, cancelled FROM kit_grants WHERE tenant_id = ? AND app_id = ? AND line_id = ? ORDER BY user_name", tenantID, appID, lineID)
 }
 
-// KitGrantsOfTenant lists the authorisations of users of a tenant whose names are after one and up to another.
-func (s *Store) KitGrantsOfTenant(ctx context.Context, tenantID, after, last string) ([]kit.Grant, error) {
-	return collect(ctx, s.read, scanGrant, "SELECT user_name, app_id, line_id, cancelled FROM kit_grants WHERE tenant_id = ? AND user_name > ? AND user_name <= ? ORDER BY user_name, app_id, line_id", tenantID, after, last)
+// KitGrantsOfUser lists the authorisations of a user.
+func (s *Store) KitGrantsOfUser(ctx context.Context, tenantID, userName string) ([]kit.Grant, error) {
+	return s.KitGrantsBetween(ctx, tenantID, userName, userName)
+}
+
+// KitGrantsBetween lists the authorisations of users from one name to another.
+func (s *Store) KitGrantsBetween(ctx context.Context, tenantID, from, to string) ([]kit.Grant, error) {
+	return collect(ctx, s.read, scanGrant, "SELECT user_name, app_id, line_id, cancelled FROM kit_grants WHERE tenant_id = ? AND user_name BETWEEN ? AND ? ORDER BY user_name, app_id, line_id", tenantID, from, to)
 }
 
 // PutKitGrant writes an authorisation, new or not.
