@@ -136,6 +136,7 @@ func (b *Book) DeleteApplication(ctx context.Context, productCode string) (calls
 // RenewSecrets gives every tenant of an application another client secret, encrypted with the product's present public key.
 func (b *Book) RenewSecrets(ctx context.Context, productCode string) (calls []store.Call, err error) {
 	err = b.store.Update(ctx, func(tx *store.Tx) error {
+		calls = nil // an update may be run again
 		app, err := tx.KitApplicationOf(productCode)
 		if err != nil {
 			return err

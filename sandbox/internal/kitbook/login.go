@@ -139,6 +139,7 @@ func (b *Book) Token(ctx context.Context, tenantID string, r marketplaceapi.KitT
 	}
 	var again error // what was used before is refused, and what came from it is forgotten, which must be committed
 	err = b.store.UpdateQuietly(ctx, func(tx *store.Tx) error {
+		again = nil // an update may be run again
 		app, err := tx.KitApplicationOfClient(tenantID, r.ClientID)
 		if err != nil {
 			return refused(err, kit.ErrBadClient)
@@ -213,6 +214,7 @@ func (b *Book) UserInfo(ctx context.Context, tenantID, accessToken string) (info
 // SignOut implements authcentre.Book. Codes and tokens that an ISV has stay good: it ends its own session itself.
 func (b *Book) SignOut(ctx context.Context, tenantID, session string) (callbacks []string, err error) {
 	err = b.store.UpdateQuietly(ctx, func(tx *store.Tx) error {
+		callbacks = nil // an update may be run again
 		token, err := tx.KitToken(kit.Hash(session))
 		switch {
 		case err == nil && token.Kind == kit.SessionToken && token.TenantID == tenantID:
