@@ -151,17 +151,12 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 		return nil, errors.Join(fmt.Errorf("sandbox: database %s: %w", cfg.Database, err), st.Close())
 	}
 	s.outbox = outbox.New(st, s.clock, delivery.NewSender(cfg.HTTPClient), cfg.Logger)
-<<<<<<< HEAD
 	if s.book, err = orderbook.New(orderbook.Config{Store: st, Clock: s.clock, Asker: s.outbox}); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
 	}
-	s.outbox.Handle("", s.book)
-=======
-	s.book = orderbook.New(st, s.clock)
 	s.kit = kitbook.New(st, s.clock, s.AuthCentre)
 	s.centres = authcentre.New(s.kit, func() bool { return strings.HasPrefix(s.AuthCentre(), "https://") }, cfg.Logger)
 	s.outbox.Handle("", s.kit.AfterRelease(s.book))
->>>>>>> 42b52ef (kit: the control API's operations, and the auth centres beside the open API)
 	s.queue = queue.New(st, s.clock, queue.Work{Deliver: s.outbox.Deliver, Tick: s.tick}, cfg.Logger)
 	s.openAPI, err = openapiserver.New(openapiserver.Config{
 		Store: st, Clock: s.clock, AK: keys.AK, SK: keys.SK, BaseKey: keys.BaseKey, Observe: cfg.Observe, Log: cfg.Logger,
