@@ -80,7 +80,7 @@ type Prepared struct {
 	query      url.Values // base calls of V1
 	key        string
 	keyName    string // of the environment variable
-	now        time.Time
+	now        func() time.Time
 	debug      bool
 	instanceID string // which the answer has to be about
 	metered    bool   // its answer has to tell the usage
@@ -111,7 +111,7 @@ func Prepare(t Target, call lifecycle.Call, f Facts, o Options) (Prepared, error
 	}
 	p := Prepared{
 		Activity: call.Activity, Name: contract.Name, Class: contract.Class, Access: catalogue.AccessV2, Method: http.MethodPost,
-		Address: under(t.Address, contract.SubPath), debug: o.Debug, now: o.now(),
+		Address: under(t.Address, contract.SubPath), debug: o.Debug, now: o.now,
 	}
 	// Order notices and licence calls are signed by V2 whatever the product was listed with: V1 has nothing of the kind.
 	if t.Access == catalogue.AccessV1 && (p.Class == providerapi.ClassBase || p.Class == providerapi.ClassKit) {

@@ -163,7 +163,7 @@ func random(n int) string {
 
 // sign makes the request, wrong in the way the fault says.
 func (s *Sender) sign(p Prepared, kind fault.Kind) (wire, error) {
-	at, key := p.now, p.key
+	at, key := p.now(), p.key
 	switch kind {
 	case fault.StaleTimestamp:
 		at = at.Add(-fault.Stale)

@@ -68,26 +68,34 @@ func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 	var call store.Call
 	var prepared delivery.Prepared
 	var attempt store.Attempt
+	var plan fault.Plan
 	err := o.store.UpdateQuietly(ctx, func(tx *store.Tx) (err error) {
 		if call, err = tx.Call(callID); err != nil {
 			return err
 		}
-		prepared, attempt, err = o.start(tx, &call)
+		if plan, err = o.disturb(tx, call, true); err != nil || putOff(plan) {
+			return err
+		}
+		prepared, attempt, err = o.start(tx, &call, plan.Exchange.Kind)
 		return err
 	})
-	if err != nil {
+	if err != nil || putOff(plan) {
 		return err
 	}
-	result, err := o.sender.Send(ctx, prepared, fault.Exchange{})
+	result, err := o.sender.Send(ctx, prepared, plan.Exchange)
 	if err != nil {
 		return err
 	}
 	// An answer that came is kept even if we are told to stop in this moment.
-	return o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error { return o.finish(tx, call, attempt, result) })
+	err = o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error { return o.finish(tx, call, attempt, result) })
+	if err != nil {
+		return err
+	}
+	return o.extras(ctx, call, attempt, prepared, result, plan.Extra)
 }
 
 // start prepares an attempt and writes that it begins, and gives it its number.
-func (o *Outbox) start(tx *store.Tx, call *store.Call) (delivery.Prepared, store.Attempt, error) {
+func (o *Outbox) start(tx *store.Tx, call *store.Call, kind fault.Kind) (delivery.Prepared, store.Attempt, error) {
 	target, err := o.target(tx, call.ProductCode)
 	if err != nil {
 		return delivery.Prepared{}, store.Attempt{}, fmt.Errorf("product %s: %w", call.ProductCode, err)
@@ -103,7 +111,7 @@ func (o *Outbox) start(tx *store.Tx, call *store.Call) (delivery.Prepared, store
 	call.Attempts++
 	a := store.Attempt{
 		CallID: call.ID, About: call.About, Activity: call.Call.Activity, Number: call.Attempts,
-		StartedAt: o.clock.Now(), Method: prepared.Method, URL: prepared.Address, RequestBody: string(prepared.Body),
+		StartedAt: o.clock.Now(), Fault: string(kind), Method: prepared.Method, URL: prepared.Address, RequestBody: string(prepared.Body),
 	}
 	a.ID, err = tx.StartAttempt(a)
 	return prepared, a, err
@@ -176,7 +184,7 @@ func (o *Outbox) journaled(a store.Attempt, call store.Call, r delivery.Result) 
 	}
 	if ctx := context.Background(); o.log.Enabled(ctx, level) {
 		o.log.Log(ctx, level, "attempt", "activity", call.Call.Activity, "subject", call.Subject, "callId", call.ID, "number", a.Number,
-			"outcome", r.Outcome, "resultCode", r.ResultCode, "detail", r.Detail, "ms", r.Duration.Milliseconds())
+			"fault", r.Fault, "outcome", r.Outcome, "resultCode", r.ResultCode, "detail", r.Detail, "ms", r.Duration.Milliseconds())
 	}
 	return a
 }
@@ -186,20 +194,24 @@ func (o *Outbox) journaled(a store.Attempt, call store.Call, r delivery.Result) 
 func (o *Outbox) Ask(ctx context.Context, about store.About, c lifecycle.Call, debug bool) (store.Call, delivery.Result, error) {
 	var prepared delivery.Prepared
 	var attempt store.Attempt
+	var plan fault.Plan
 	now := o.clock.Now()
 	call := store.Call{About: about, Call: c, Debug: debug, Status: sandboxapi.CallFailed, CreatedAt: now, StartedAt: now}
 	err := o.store.UpdateQuietly(ctx, func(tx *store.Tx) (err error) {
 		if call.ID, err = tx.AddCall(call); err != nil {
 			return err
 		}
+		if plan, err = o.disturb(tx, call, false); err != nil {
+			return err
+		}
 		call.LastError = "the answer is not there yet" // what stays if the sandbox stops before it comes
-		prepared, attempt, err = o.start(tx, &call)
+		prepared, attempt, err = o.start(tx, &call, plan.Exchange.Kind)
 		return err
 	})
 	if err != nil {
 		return call, delivery.Result{}, err
 	}
-	result, err := o.sender.Send(ctx, prepared, fault.Exchange{})
+	result, err := o.sender.Send(ctx, prepared, plan.Exchange)
 	if err != nil {
 		return call, result, err
 	}
@@ -210,6 +222,9 @@ func (o *Outbox) Ask(ctx context.Context, about store.About, c lifecycle.Call, d
 	err = o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
 		return errors.Join(tx.FinishAttempt(o.journaled(attempt, call, result)), tx.UpdateCall(call))
 	})
+	if err == nil {
+		err = o.extras(ctx, call, attempt, prepared, result, plan.Extra)
+	}
 	return call, result, err
 }
 

@@ -24,6 +24,8 @@ import (
 
 	"github.com/gofrs/flock"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/isvkit/isvkit/sandbox/internal/fault"
 )
 
 // migrations are numbered files; the number of the last one applied is the schema version of a database.
@@ -53,6 +55,7 @@ type Store struct {
 	waits   func(changes []Waits)
 
 	catalogueVersion atomic.Int64
+	faultRules       atomic.Pointer[[]fault.Rule] // nil: not read since they were changed
 }
 
 // Waits says that something waits, or no longer does: a call for its attempt, or a subject for its time. It is told as it stands
@@ -261,6 +264,9 @@ type Tx struct {
 
 	waits     []Waits
 	catalogue bool // a seller or product was changed
+
+	faultsChanged bool
+	faultRules    *[]fault.Rule // read in this transaction
 }
 
 // wait notes that something waits, for after the commit.
@@ -272,6 +278,8 @@ type prepared struct {
 	*sql.Tx
 	handle *handle
 	own    map[string]*sql.Stmt // prepared in this transaction, closed with it
+
+	faultRules *[]fault.Rule // nil: not known
 }
 
 func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
@@ -436,7 +444,7 @@ func (s *Store) together(batch []*job) error {
 	if err != nil {
 		return err
 	}
-	tx := &prepared{Tx: sqlTx, handle: s.write, own: map[string]*sql.Stmt{}}
+	tx := &prepared{Tx: sqlTx, handle: s.write, own: map[string]*sql.Stmt{}, faultRules: s.faultRules.Load()}
 	for _, j := range batch {
 		j.run(tx)
 		if j.panicked != nil || j.err != nil {
@@ -465,6 +473,9 @@ func (s *Store) tell(batch []*job) {
 		}
 		if j.tx.catalogue {
 			s.catalogueVersion.Add(1)
+		}
+		if j.tx.faultsChanged || j.tx.faultRules != nil {
+			s.faultRules.Store(j.tx.faultRules)
 		}
 		if told != nil && len(j.tx.waits) > 0 {
 			told(j.tx.waits)
