@@ -77,6 +77,69 @@ func (e CallStatus) Valid() bool {
 	}
 }
 
+// Defines values for FaultKind.
+const (
+	FaultCut              FaultKind = "cut"
+	FaultDelay            FaultKind = "delay"
+	FaultDropAnswer       FaultKind = "drop-answer"
+	FaultDuplicate        FaultKind = "duplicate"
+	FaultGatewayError     FaultKind = "gateway-error"
+	FaultOtherKey         FaultKind = "other-key"
+	FaultPartialRejection FaultKind = "partial-rejection"
+	FaultRateLimit        FaultKind = "rate-limit"
+	FaultReorder          FaultKind = "reorder"
+	FaultReplay           FaultKind = "replay"
+	FaultServerError      FaultKind = "server-error"
+	FaultSlowBody         FaultKind = "slow-body"
+	FaultStaleTimestamp   FaultKind = "stale-timestamp"
+	FaultTimeout          FaultKind = "timeout"
+	FaultUnknownFields    FaultKind = "unknown-fields"
+	FaultUnsortedBody     FaultKind = "unsorted-body"
+	FaultWrongSignature   FaultKind = "wrong-signature"
+)
+
+// Valid indicates whether the value is a known member of the FaultKind enum.
+func (e FaultKind) Valid() bool {
+	switch e {
+	case FaultCut:
+		return true
+	case FaultDelay:
+		return true
+	case FaultDropAnswer:
+		return true
+	case FaultDuplicate:
+		return true
+	case FaultGatewayError:
+		return true
+	case FaultOtherKey:
+		return true
+	case FaultPartialRejection:
+		return true
+	case FaultRateLimit:
+		return true
+	case FaultReorder:
+		return true
+	case FaultReplay:
+		return true
+	case FaultServerError:
+		return true
+	case FaultSlowBody:
+		return true
+	case FaultStaleTimestamp:
+		return true
+	case FaultTimeout:
+		return true
+	case FaultUnknownFields:
+		return true
+	case FaultUnsortedBody:
+		return true
+	case FaultWrongSignature:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for InstanceStatus.
 const (
 	InstanceAwaitingAcceptance InstanceStatus = "awaiting-acceptance"
@@ -211,6 +274,12 @@ type Attempt struct {
 	// DurationMs How long it took in real time, in milliseconds.
 	DurationMs float32 `json:"durationMs"`
 
+	// Fault The fault that disturbed it, or because of which it was made besides the attempt of the same number.
+	Fault string `json:"fault,omitempty,omitzero"`
+
+	// Method HTTP method.
+	Method string `json:"method,omitempty,omitzero"`
+
 	// Number 1 for the first attempt of the call, and so on.
 	Number int `json:"number"`
 
@@ -222,6 +291,9 @@ type Attempt struct {
 
 	// RequestBody The body as sent.
 	RequestBody string `json:"requestBody"`
+
+	// RequestHeaders Headers that carry a signature.
+	RequestHeaders map[string]string `json:"requestHeaders,omitempty,omitzero"`
 
 	// ResponseBody The answer, cut after 64 KiB; initial passwords are blanked out.
 	ResponseBody string `json:"responseBody,omitempty,omitzero"`
@@ -334,6 +406,116 @@ type DetailsAnswer struct {
 type DetailsRequest struct {
 	// OrderLineIDs The instances, named by the order lines that created them.
 	OrderLineIDs []string `json:"orderLineIds"`
+}
+
+// Fault defines model for Fault.
+type Fault struct {
+	// Activity Only this call, by its name in V2.
+	Activity string `json:"activity,omitempty,omitzero"`
+
+	// Bound How many attempts of one call it may strike; of the open API, how many requests in a row. Default 3 with `probability`, else no bound.
+	Bound int `json:"bound,omitempty,omitzero"`
+
+	// Delay `delay`: by how long, on the sandbox's clock; `slow-body` and `timeout`: for how long, in real time.
+	Delay string `json:"delay,omitempty,omitzero"`
+
+	// FaultID Its id.
+	FaultID string `json:"faultId"`
+
+	// First How many of what matches it strikes.
+	First int `json:"first,omitempty,omitzero"`
+
+	// HTML `gateway-error`: a page instead of JSON.
+	HTML bool `json:"html,omitempty,omitzero"`
+
+	// Kind What goes wrong; sandbox/FAULTS.md says what each does and what it teaches. From `server-error` on they are faults of the open API.
+	Kind FaultKind `json:"kind"`
+
+	// Operation Faults of the open API: only this operation of marketplace.yaml.
+	Operation string `json:"operation,omitempty,omitzero"`
+
+	// OrderLineID Only calls about this instance, or whatever else calls are about.
+	OrderLineID string `json:"orderLineId,omitempty,omitzero"`
+
+	// Probability Which share of what matches it strikes.
+	Probability float64 `json:"probability,omitempty,omitzero"`
+
+	// ProductCode Only calls about this product.
+	ProductCode string `json:"productCode,omitempty,omitzero"`
+
+	// RecordCode `partial-rejection`: the code of the refused records.
+	RecordCode string `json:"recordCode,omitempty,omitzero"`
+
+	// Records `partial-rejection`: how many records of a push are refused.
+	Records int `json:"records,omitempty,omitzero"`
+
+	// RetryAfter `rate-limit`: seconds in Retry-After.
+	RetryAfter int `json:"retryAfter,omitempty,omitzero"`
+
+	// Seed The chance of it: the same seed strikes the same again.
+	Seed int64 `json:"seed,omitempty,omitzero"`
+
+	// Status `server-error`, `gateway-error`: the HTTP status.
+	Status int `json:"status,omitempty,omitzero"`
+
+	// Struck How often it has struck.
+	Struck int `json:"struck"`
+}
+
+// FaultKind What goes wrong; sandbox/FAULTS.md says what each does and what it teaches. From `server-error` on they are faults of the open API.
+type FaultKind string
+
+// FaultList defines model for FaultList.
+type FaultList struct {
+	Faults []Fault `json:"faults"`
+}
+
+// FaultRule When a fault strikes. What is left out matches everything; with neither `first` nor `probability` it strikes once.
+type FaultRule struct {
+	// Activity Only this call, by its name in V2.
+	Activity string `json:"activity,omitempty,omitzero"`
+
+	// Bound How many attempts of one call it may strike; of the open API, how many requests in a row. Default 3 with `probability`, else no bound.
+	Bound int `json:"bound,omitempty,omitzero"`
+
+	// Delay `delay`: by how long, on the sandbox's clock; `slow-body` and `timeout`: for how long, in real time.
+	Delay string `json:"delay,omitempty,omitzero"`
+
+	// First How many of what matches it strikes.
+	First int `json:"first,omitempty,omitzero"`
+
+	// HTML `gateway-error`: a page instead of JSON.
+	HTML bool `json:"html,omitempty,omitzero"`
+
+	// Kind What goes wrong; sandbox/FAULTS.md says what each does and what it teaches. From `server-error` on they are faults of the open API.
+	Kind FaultKind `json:"kind"`
+
+	// Operation Faults of the open API: only this operation of marketplace.yaml.
+	Operation string `json:"operation,omitempty,omitzero"`
+
+	// OrderLineID Only calls about this instance, or whatever else calls are about.
+	OrderLineID string `json:"orderLineId,omitempty,omitzero"`
+
+	// Probability Which share of what matches it strikes.
+	Probability float64 `json:"probability,omitempty,omitzero"`
+
+	// ProductCode Only calls about this product.
+	ProductCode string `json:"productCode,omitempty,omitzero"`
+
+	// RecordCode `partial-rejection`: the code of the refused records.
+	RecordCode string `json:"recordCode,omitempty,omitzero"`
+
+	// Records `partial-rejection`: how many records of a push are refused.
+	Records int `json:"records,omitempty,omitzero"`
+
+	// RetryAfter `rate-limit`: seconds in Retry-After.
+	RetryAfter int `json:"retryAfter,omitempty,omitzero"`
+
+	// Seed The chance of it: the same seed strikes the same again.
+	Seed int64 `json:"seed,omitempty,omitzero"`
+
+	// Status `server-error`, `gateway-error`: the HTTP status.
+	Status int `json:"status,omitempty,omitzero"`
 }
 
 // Instance defines model for Instance.
@@ -1113,6 +1295,9 @@ type ListUsageRecordsParams struct {
 // AdvanceClockJSONRequestBody defines body for AdvanceClock for application/json ContentType.
 type AdvanceClockJSONRequestBody = ClockAdvance
 
+// PutFaultJSONRequestBody defines body for PutFault for application/json ContentType.
+type PutFaultJSONRequestBody = FaultRule
+
 // OpenDetailsOfSeveralJSONRequestBody defines body for OpenDetailsOfSeveral for application/json ContentType.
 type OpenDetailsOfSeveralJSONRequestBody = DetailsRequest
 
@@ -1275,6 +1460,35 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/clock/advance (the `AdvanceClock` operationId).
 	AdvanceClock(ctx context.Context, body AdvanceClockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteFaults Switch all faults off
+	//
+	// Corresponds with DELETE /v1/faults (the `DeleteFaults` operationId).
+	DeleteFaults(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListFaults The faults that are switched on, in the order in which they are asked
+	//
+	// Corresponds with GET /v1/faults (the `ListFaults` operationId).
+	ListFaults(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteFault Switch a fault off
+	//
+	// Corresponds with DELETE /v1/faults/{faultId} (the `DeleteFault` operationId).
+	DeleteFault(ctx context.Context, faultID string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutFaultWithBody Switch a fault on, or replace one, which then begins anew
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/faults/{faultId} (the `PutFault` operationId).
+	PutFaultWithBody(ctx context.Context, faultID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutFault Switch a fault on, or replace one, which then begins anew
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/faults/{faultId} (the `PutFault` operationId).
+	PutFault(ctx context.Context, faultID string, body PutFaultJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListInstances Instances, newest first
 	//
@@ -1780,6 +1994,85 @@ func (c *Client) AdvanceClockWithBody(ctx context.Context, contentType string, b
 // Corresponds with POST /v1/clock/advance (the `AdvanceClock` operationId).
 func (c *Client) AdvanceClock(ctx context.Context, body AdvanceClockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAdvanceClockRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteFaults Switch all faults off
+//
+// Corresponds with DELETE /v1/faults (the `DeleteFaults` operationId).
+func (c *Client) DeleteFaults(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteFaultsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListFaults The faults that are switched on, in the order in which they are asked
+//
+// Corresponds with GET /v1/faults (the `ListFaults` operationId).
+func (c *Client) ListFaults(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFaultsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteFault Switch a fault off
+//
+// Corresponds with DELETE /v1/faults/{faultId} (the `DeleteFault` operationId).
+func (c *Client) DeleteFault(ctx context.Context, faultID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteFaultRequest(c.Server, faultID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutFaultWithBody Switch a fault on, or replace one, which then begins anew
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/faults/{faultId} (the `PutFault` operationId).
+func (c *Client) PutFaultWithBody(ctx context.Context, faultID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutFaultRequestWithBody(c.Server, faultID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutFault Switch a fault on, or replace one, which then begins anew
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/faults/{faultId} (the `PutFault` operationId).
+func (c *Client) PutFault(ctx context.Context, faultID string, body PutFaultJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutFaultRequest(c.Server, faultID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3027,6 +3320,141 @@ func NewAdvanceClockRequestWithBody(server string, contentType string, body io.R
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteFaultsRequest constructs an http.Request for the DeleteFaults method
+func NewDeleteFaultsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/faults")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListFaultsRequest constructs an http.Request for the ListFaults method
+func NewListFaultsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/faults")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteFaultRequest constructs an http.Request for the DeleteFault method
+func NewDeleteFaultRequest(server string, faultID string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "faultId", faultID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/faults/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutFaultRequest calls the generic PutFault builder with application/json body
+func NewPutFaultRequest(server string, faultID string, body PutFaultJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutFaultRequestWithBody(server, faultID, "application/json", bodyReader)
+}
+
+// NewPutFaultRequestWithBody constructs an http.Request for the PutFault method, with any body, and a specified content type
+func NewPutFaultRequestWithBody(server string, faultID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "faultId", faultID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/faults/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -5088,6 +5516,41 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/clock/advance (the `AdvanceClock` operationId).
 	AdvanceClockWithResponse(ctx context.Context, body AdvanceClockJSONRequestBody, reqEditors ...RequestEditorFn) (*AdvanceClockResponse, error)
 
+	// DeleteFaultsWithResponse Switch all faults off
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/faults (the `DeleteFaults` operationId).
+	DeleteFaultsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*DeleteFaultsResponse, error)
+
+	// ListFaultsWithResponse The faults that are switched on, in the order in which they are asked
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/faults (the `ListFaults` operationId).
+	ListFaultsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListFaultsResponse, error)
+
+	// DeleteFaultWithResponse Switch a fault off
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/faults/{faultId} (the `DeleteFault` operationId).
+	DeleteFaultWithResponse(ctx context.Context, faultID string, reqEditors ...RequestEditorFn) (*DeleteFaultResponse, error)
+
+	// PutFaultWithBodyWithResponse Switch a fault on, or replace one, which then begins anew
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/faults/{faultId} (the `PutFault` operationId).
+	PutFaultWithBodyWithResponse(ctx context.Context, faultID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutFaultResponse, error)
+
+	// PutFaultWithResponse Switch a fault on, or replace one, which then begins anew
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/faults/{faultId} (the `PutFault` operationId).
+	PutFaultWithResponse(ctx context.Context, faultID string, body PutFaultJSONRequestBody, reqEditors ...RequestEditorFn) (*PutFaultResponse, error)
+
 	// ListInstancesWithResponse Instances, newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5755,6 +6218,184 @@ func (r AdvanceClockResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AdvanceClockResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteFaultsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteFaultsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteFaultsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteFaultsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteFaultsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteFaultsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListFaultsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FaultList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFaultsResponse) GetJSON200() *FaultList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListFaultsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFaultsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFaultsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFaultsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFaultsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DeleteFaultResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteFaultResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteFaultResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteFaultResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteFaultResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteFaultResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutFaultResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Fault
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutFaultResponse) GetJSON200() *Fault {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutFaultResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutFaultResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutFaultResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutFaultResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutFaultResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7937,6 +8578,71 @@ func (c *ClientWithResponses) AdvanceClockWithResponse(ctx context.Context, body
 	return ParseAdvanceClockResponse(rsp)
 }
 
+// DeleteFaultsWithResponse Switch all faults off
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/faults (the `DeleteFaults` operationId).
+func (c *ClientWithResponses) DeleteFaultsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*DeleteFaultsResponse, error) {
+	rsp, err := c.DeleteFaults(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteFaultsResponse(rsp)
+}
+
+// ListFaultsWithResponse The faults that are switched on, in the order in which they are asked
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/faults (the `ListFaults` operationId).
+func (c *ClientWithResponses) ListFaultsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListFaultsResponse, error) {
+	rsp, err := c.ListFaults(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFaultsResponse(rsp)
+}
+
+// DeleteFaultWithResponse Switch a fault off
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/faults/{faultId} (the `DeleteFault` operationId).
+func (c *ClientWithResponses) DeleteFaultWithResponse(ctx context.Context, faultID string, reqEditors ...RequestEditorFn) (*DeleteFaultResponse, error) {
+	rsp, err := c.DeleteFault(ctx, faultID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteFaultResponse(rsp)
+}
+
+// PutFaultWithBodyWithResponse Switch a fault on, or replace one, which then begins anew
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/faults/{faultId} (the `PutFault` operationId).
+func (c *ClientWithResponses) PutFaultWithBodyWithResponse(ctx context.Context, faultID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutFaultResponse, error) {
+	rsp, err := c.PutFaultWithBody(ctx, faultID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutFaultResponse(rsp)
+}
+
+// PutFaultWithResponse Switch a fault on, or replace one, which then begins anew
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/faults/{faultId} (the `PutFault` operationId).
+func (c *ClientWithResponses) PutFaultWithResponse(ctx context.Context, faultID string, body PutFaultJSONRequestBody, reqEditors ...RequestEditorFn) (*PutFaultResponse, error) {
+	rsp, err := c.PutFault(ctx, faultID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutFaultResponse(rsp)
+}
+
 // ListInstancesWithResponse Instances, newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -8904,6 +9610,130 @@ func ParseAdvanceClockResponse(rsp *http.Response) (*AdvanceClockResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Clock
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteFaultsResponse parses an HTTP response from a DeleteFaultsWithResponse call
+func ParseDeleteFaultsResponse(rsp *http.Response) (*DeleteFaultsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteFaultsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListFaultsResponse parses an HTTP response from a ListFaultsWithResponse call
+func ParseListFaultsResponse(rsp *http.Response) (*ListFaultsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFaultsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FaultList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDeleteFaultResponse parses an HTTP response from a DeleteFaultWithResponse call
+func ParseDeleteFaultResponse(rsp *http.Response) (*DeleteFaultResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteFaultResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutFaultResponse parses an HTTP response from a PutFaultWithResponse call
+func ParsePutFaultResponse(rsp *http.Response) (*PutFaultResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutFaultResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Fault
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

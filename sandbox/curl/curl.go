@@ -23,10 +23,24 @@ const (
 // DefaultKeyVariable is the environment variable that lines read the access key from.
 const DefaultKeyVariable = "ISVKIT_BASE_KEY"
 
+// Scheme is how a request is signed.
+type Scheme uint8
+
+// The schemes.
+const (
+	Base    Scheme = iota // V2, signature in the query: base calls, orderNotify and licence calls, each with the key of their class
+	Kit                   // V2, signature in headers
+	V1Query               // V1 base calls: everything is in the query
+	V1Body                // V1 kit calls: token in a header
+)
+
 // Request is one call. The zero Variation is a right one.
 type Request struct {
-	URL  string // the production address, without signature parameters
-	Body string // sent as it is, byte for byte
+	URL  string // the production address, without signature parameters; of V1 base calls with the parameters of the call
+	Body string // sent as it is, byte for byte; only in kit calls of V1 timeStamp is set anew, because it is part of the token
+
+	// Scheme is how it is signed. Default: Base. Only calls of that scheme have variations.
+	Scheme Scheme
 
 	// KeyVariable names the environment variable with the access key. Default: ISVKIT_BASE_KEY.
 	KeyVariable string
@@ -177,6 +191,10 @@ func (r Request) plain() bool {
 func Line(requests ...Request) string {
 	if len(requests) == 0 {
 		return ""
+	}
+	if i := slices.IndexFunc(requests, func(r Request) bool { return r.Scheme != Base }); i >= 0 {
+		parts := []string{Line(requests[:i]...), requests[i].other(), Line(requests[i+1:]...)}
+		return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "; ")
 	}
 	first := requests[0]
 	url, key, method, header := first.URL, first.keyVariable(), "POST", ""

@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
-	"github.com/isvkit/isvkit/sandbox/curl"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/kitbook"
@@ -198,27 +196,14 @@ func (s *server) ListAttempts(ctx context.Context, r ListAttemptsRequestObject) 
 	for i, a := range attempts {
 		list.Attempts[i] = sandboxapi.Attempt{
 			AttemptID: a.ID, CallID: a.CallID, OrderLineID: a.LineID, Activity: string(a.Activity), Number: a.Number, Time: a.StartedAt,
-			URL: a.URL, RequestBody: a.RequestBody, Status: a.Status, ContentType: a.ContentType, ResponseBody: a.ResponseBody,
+			Fault: a.Fault, Method: a.Method, URL: a.URL, RequestHeaders: a.RequestHeaders, RequestBody: a.RequestBody, Status: a.Status, ContentType: a.ContentType, ResponseBody: a.ResponseBody,
 			DurationMs: float32(a.Duration.Microseconds()) / 1000, Outcome: a.Outcome, Detail: a.Detail, Violations: a.Violations,
-			Curl: curl.Line(curl.Request{URL: unsigned(a.URL), Body: a.RequestBody}),
+			Curl: again(a),
 		}
 	}
 	return list, err
 }
 
-// unsigned takes the signature parameters off a journaled address.
-func unsigned(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return address
-	}
-	q := u.Query()
-	for _, name := range []string{"signature", "timestamp", "nonce"} {
-		q.Del(name)
-	}
-	u.RawQuery = q.Encode()
-	return u.String()
-}
 
 func (s *server) ListUsageRecords(ctx context.Context, r ListUsageRecordsRequestObject) (ListUsageRecordsResponseObject, error) {
 	records, err := s.s.Store().UsageRecords(ctx, limit(r.Params.Limit))
