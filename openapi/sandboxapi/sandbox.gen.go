@@ -173,6 +173,51 @@ func (e InstanceStatus) Valid() bool {
 	}
 }
 
+// Defines values for LicenseFileStatus.
+const (
+	FileAsked    LicenseFileStatus = "asked"
+	FileUploaded LicenseFileStatus = "uploaded"
+)
+
+// Valid indicates whether the value is a known member of the LicenseFileStatus enum.
+func (e LicenseFileStatus) Valid() bool {
+	switch e {
+	case FileAsked:
+		return true
+	case FileUploaded:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LicenseState.
+const (
+	LicenseAlive    LicenseState = "alive"
+	LicenseExpired  LicenseState = "expired"
+	LicenseIssued   LicenseState = "issued"
+	LicenseOrdered  LicenseState = "ordered"
+	LicenseReleased LicenseState = "released"
+)
+
+// Valid indicates whether the value is a known member of the LicenseState enum.
+func (e LicenseState) Valid() bool {
+	switch e {
+	case LicenseAlive:
+		return true
+	case LicenseExpired:
+		return true
+	case LicenseIssued:
+		return true
+	case LicenseOrdered:
+		return true
+	case LicenseReleased:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OrderStatus.
 const (
 	OrderAwaitingAcceptance OrderStatus = "awaiting-acceptance"
@@ -317,6 +362,46 @@ type AttemptOutcome string
 // AttemptList defines model for AttemptList.
 type AttemptList struct {
 	Attempts []Attempt `json:"attempts"`
+}
+
+// Bill defines model for Bill.
+type Bill struct {
+	// Amount What is charged, in money: `charged` times `price`.
+	Amount string `json:"amount"`
+
+	// Charged What is charged by usage.
+	Charged string `json:"charged"`
+
+	// Day The day in Beijing, such as `2026-05-20`.
+	Day string `json:"day"`
+
+	// Deducted What packages paid.
+	Deducted string `json:"deducted"`
+
+	// InstanceID Its id at the ISV.
+	InstanceID string `json:"instanceId,omitempty,omitzero"`
+
+	// OrderLineID The on-demand instance.
+	OrderLineID string `json:"orderLineId"`
+
+	// Price Price of a unit.
+	Price string `json:"price"`
+
+	// Records Usage records that count.
+	Records int `json:"records"`
+
+	// Unpaid What was used beyond a package that stops when it is used up; nobody pays for it.
+	Unpaid string `json:"unpaid"`
+
+	// Usage Usage in all.
+	Usage string `json:"usage"`
+}
+
+// BillList defines model for BillList.
+type BillList struct {
+	// Amount Sum of the bills that are listed.
+	Amount string `json:"amount"`
+	Bills  []Bill `json:"bills"`
 }
 
 // Call defines model for Call.
@@ -909,6 +994,131 @@ type KitUserView struct {
 	WorkPlace string `json:"workPlace,omitempty,omitzero"`
 }
 
+// License defines model for License.
+type License struct {
+	// ActivateTime When it was activated, or took effect.
+	ActivateTime time.Time `json:"activateTime,omitempty,omitzero"`
+
+	// CallsPending Calls about it that are under way.
+	CallsPending int `json:"callsPending"`
+
+	// CreateTime When it was bought.
+	CreateTime time.Time `json:"createTime"`
+
+	// ExpireTime When it expires; absent before activation and where nothing expires.
+	ExpireTime time.Time `json:"expireTime,omitempty,omitzero"`
+
+	// License The licence code.
+	License string `json:"license"`
+
+	// OrderID The order that bought it.
+	OrderID string `json:"orderId"`
+
+	// OrderLineID Its line.
+	OrderLineID string `json:"orderLineId"`
+
+	// Period How long it holds from its activation on, such as `1y`; absent: for ever.
+	Period string `json:"period,omitempty,omitzero"`
+
+	// ProductCode The listing.
+	ProductCode string `json:"productCode"`
+
+	// ProductID Its billing item.
+	ProductID string `json:"productId"`
+
+	// Quantity Its quantity.
+	Quantity int `json:"quantity"`
+
+	// ReleaseTime While it is expired, when it will be released.
+	ReleaseTime time.Time `json:"releaseTime,omitempty,omitzero"`
+
+	// Renewals Renewals that were not cancelled.
+	Renewals int `json:"renewals,omitempty,omitzero"`
+
+	// SellerID Whose it is.
+	SellerID string `json:"sellerId"`
+
+	// SKUCode Its SKU.
+	SKUCode string `json:"skuCode"`
+
+	// Status `ordered` paid, and waiting for the buyer's acceptance; `issued` the buyer has the code; `alive` activated; `expired` its time
+	// is over, and it can be renewed for 15 days; `released` gone.
+	Status LicenseState `json:"status"`
+
+	// Violation Whether it is frozen for a violation.
+	Violation bool `json:"violation"`
+}
+
+// LicenseFile defines model for LicenseFile.
+type LicenseFile struct {
+	// AskTime When it was asked for.
+	AskTime time.Time `json:"askTime"`
+
+	// DeviceFingerprint The device.
+	DeviceFingerprint string `json:"deviceFingerprint,omitempty,omitzero"`
+
+	// EventID Id of the request.
+	EventID string `json:"eventId"`
+
+	// FileName Name of the file.
+	FileName string `json:"fileName,omitempty,omitzero"`
+
+	// InstanceID Its id at the ISV.
+	InstanceID string `json:"instanceId"`
+
+	// OrderLineID The instance whose licence was asked for.
+	OrderLineID string `json:"orderLineId"`
+
+	// Sha256 SHA-256 of the text or file, in lower-case hex.
+	Sha256 string `json:"sha256,omitempty,omitzero"`
+
+	// Size Bytes of the text or file.
+	Size int `json:"size,omitempty,omitzero"`
+
+	// Status Whether the licence came.
+	Status LicenseFileStatus `json:"status"`
+
+	// Type `CHARACTERS` or `FILE`.
+	Type string `json:"type,omitempty,omitzero"`
+
+	// UploadTime When it came.
+	UploadTime time.Time `json:"uploadTime,omitempty,omitzero"`
+}
+
+// LicenseFileStatus Whether the licence came.
+type LicenseFileStatus string
+
+// LicenseFileList defines model for LicenseFileList.
+type LicenseFileList struct {
+	LicenseFiles []LicenseFile `json:"licenseFiles"`
+}
+
+// LicenseFileRequest defines model for LicenseFileRequest.
+type LicenseFileRequest struct {
+	// DeviceFingerprint The device that the licence is to be bound to.
+	DeviceFingerprint string `json:"deviceFingerprint,omitempty,omitzero"`
+}
+
+// LicenseList defines model for LicenseList.
+type LicenseList struct {
+	Licenses []License `json:"licenses"`
+}
+
+// LicenseOrder defines model for LicenseOrder.
+type LicenseOrder struct {
+	License License `json:"license"`
+
+	// OrderID Id of the order.
+	OrderID string `json:"orderId"`
+
+	// OrderType RENEW or UNSUBSCRIBE.
+	OrderType string `json:"orderType"`
+}
+
+// LicenseState `ordered` paid, and waiting for the buyer's acceptance; `issued` the buyer has the code; `alive` activated; `expired` its time
+// is over, and it can be renewed for 15 days; `released` gone.
+type LicenseState string
+
 // Order defines model for Order.
 type Order struct {
 	// AcceptTime When the buyer accepted, for products that are opened then.
@@ -989,6 +1199,38 @@ type OrderStatus string
 
 // OrderType What was ordered. UNSUBSCRIBE covers leaving an instance and cancelling a renewal.
 type OrderType string
+
+// Package defines model for Package.
+type Package struct {
+	// Amount Units that were bought.
+	Amount string `json:"amount"`
+
+	// FromTime From when usage can be deducted.
+	FromTime time.Time `json:"fromTime"`
+
+	// InstanceID Its id at the ISV.
+	InstanceID string `json:"instanceId,omitempty,omitzero"`
+
+	// Left Units that are left.
+	Left string `json:"left"`
+
+	// OrderLineID The package's instance.
+	OrderLineID string `json:"orderLineId"`
+
+	// StopWhenUsedUp Whether it ends when it is used up; otherwise what exceeds it is charged by usage.
+	StopWhenUsedUp bool `json:"stopWhenUsedUp"`
+
+	// UntilTime Until when.
+	UntilTime time.Time `json:"untilTime,omitempty,omitzero"`
+
+	// Used Units that were deducted.
+	Used string `json:"used"`
+}
+
+// PackageList defines model for PackageList.
+type PackageList struct {
+	Packages []Package `json:"packages"`
+}
 
 // Problem defines model for Problem.
 type Problem struct {
@@ -1165,6 +1407,9 @@ type UsageRecord struct {
 
 	// UsageValue As pushed.
 	UsageValue string `json:"usageValue"`
+
+	// Warnings What the guides advise against, although the record counts.
+	Warnings []string `json:"warnings,omitempty,omitzero"`
 }
 
 // UsageRecordList defines model for UsageRecordList.
@@ -1174,6 +1419,12 @@ type UsageRecordList struct {
 
 // BuyerFilter defines model for BuyerFilter.
 type BuyerFilter = string
+
+// LicenseCode defines model for LicenseCode.
+type LicenseCode = string
+
+// LicenseEventID defines model for LicenseEventId.
+type LicenseEventID = string
 
 // Limit defines model for Limit.
 type Limit = int
@@ -1200,6 +1451,21 @@ type ListAttemptsParams struct {
 
 	// CallID Only attempts of this call.
 	CallID int64 `form:"callId,omitempty" json:"callId,omitempty,omitzero"`
+}
+
+// ListBillsParams defines parameters for ListBills.
+type ListBillsParams struct {
+	// Limit How many at most.
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+
+	// Instance Only this instance, by the id that the ISV gave it or by its order line.
+	Instance string `form:"instance,omitempty" json:"instance,omitempty,omitzero"`
+
+	// From The first day, such as `2026-05-20`.
+	From string `form:"from,omitempty" json:"from,omitempty,omitzero"`
+
+	// To The last day.
+	To string `form:"to,omitempty" json:"to,omitempty,omitzero"`
 }
 
 // ListCallsParams defines parameters for ListCalls.
@@ -1262,6 +1528,24 @@ type ListKitUsersParams struct {
 	After string `form:"after,omitempty" json:"after,omitempty,omitzero"`
 }
 
+// ListLicenseFilesParams defines parameters for ListLicenseFiles.
+type ListLicenseFilesParams struct {
+	// Limit How many at most.
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+
+	// OrderLineID Only those of this instance.
+	OrderLineID string `form:"orderLineId,omitempty" json:"orderLineId,omitempty,omitzero"`
+}
+
+// ListLicensesParams defines parameters for ListLicenses.
+type ListLicensesParams struct {
+	// Limit How many at most.
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+
+	// OrderID Only licences that this order bought.
+	OrderID string `form:"orderId,omitempty" json:"orderId,omitempty,omitzero"`
+}
+
 // ListOrdersParams defines parameters for ListOrders.
 type ListOrdersParams struct {
 	// Limit How many at most.
@@ -1286,6 +1570,12 @@ type ListOrdersParams struct {
 	OrderLineID string `form:"orderLineId,omitempty" json:"orderLineId,omitempty,omitzero"`
 }
 
+// ListPackagesParams defines parameters for ListPackages.
+type ListPackagesParams struct {
+	// Limit How many at most.
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+}
+
 // ListUsageRecordsParams defines parameters for ListUsageRecords.
 type ListUsageRecordsParams struct {
 	// Limit How many at most.
@@ -1306,6 +1596,9 @@ type CheckChangeJSONRequestBody = Renewal
 
 // ConvertTrialJSONRequestBody defines body for ConvertTrial for application/json ContentType.
 type ConvertTrialJSONRequestBody = Conversion
+
+// AskLicenseFileJSONRequestBody defines body for AskLicenseFile for application/json ContentType.
+type AskLicenseFileJSONRequestBody = LicenseFileRequest
 
 // RenewInstanceJSONRequestBody defines body for RenewInstance for application/json ContentType.
 type RenewInstanceJSONRequestBody = Renewal
@@ -1336,6 +1629,9 @@ type PutKitDepartmentJSONRequestBody = KitDepartmentInput
 
 // PutKitUserJSONRequestBody defines body for PutKitUser for application/json ContentType.
 type PutKitUserJSONRequestBody = KitUserInput
+
+// RenewLicenseJSONRequestBody defines body for RenewLicense for application/json ContentType.
+type RenewLicenseJSONRequestBody = Renewal
 
 // PlaceOrderJSONRequestBody defines body for PlaceOrder for application/json ContentType.
 type PlaceOrderJSONRequestBody = Purchase
@@ -1430,6 +1726,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/attempts (the `ListAttempts` operationId).
 	ListAttempts(ctx context.Context, params *ListAttemptsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListBills What usage comes to, by instance and day
+	//
+	// A day is one in Beijing, and a record belongs to the day in which its metered time begins. There is a bill for each price
+	// that was valid on the day. Amounts are exact; nothing is rounded.
+	//
+	// Corresponds with GET /v1/bills (the `ListBills` operationId).
+	ListBills(ctx context.Context, params *ListBillsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCalls Lifecycle calls, newest first
 	//
@@ -1572,6 +1876,20 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/instances/{orderLineId}/freeze (the `FreezeInstance` operationId).
 	FreezeInstance(ctx context.Context, orderLineID OrderLineID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AskLicenseFileWithBody The buyer asks for the licence of an instance, as a text or a file
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/license-file (the `AskLicenseFile` operationId).
+	AskLicenseFileWithBody(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AskLicenseFile The buyer asks for the licence of an instance, as a text or a file
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/license-file (the `AskLicenseFile` operationId).
+	AskLicenseFile(ctx context.Context, orderLineID OrderLineID, body AskLicenseFileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReleaseInstance The buyer unsubscribes
 	//
@@ -1786,6 +2104,74 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/kit/tenants/{tenantId}/users/{userName}/password (the `ResetKitPassword` operationId).
 	ResetKitPassword(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListLicenseFiles Licences that buyers asked for as a text or a file, newest first
+	//
+	// Corresponds with GET /v1/license-files (the `ListLicenseFiles` operationId).
+	ListLicenseFiles(ctx context.Context, params *ListLicenseFilesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLicenseFile One of them
+	//
+	// Corresponds with GET /v1/license-files/{eventId} (the `GetLicenseFile` operationId).
+	GetLicenseFile(ctx context.Context, eventID LicenseEventID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DownloadLicenseFile The text or file that was uploaded, byte for byte
+	//
+	// Corresponds with GET /v1/license-files/{eventId}/content (the `DownloadLicenseFile` operationId).
+	DownloadLicenseFile(ctx context.Context, eventID LicenseEventID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListLicenses Licences, newest first
+	//
+	// A licence is bought with placeOrder, as a SKU of a product that is sold by licence.
+	//
+	// Corresponds with GET /v1/licenses (the `ListLicenses` operationId).
+	ListLicenses(ctx context.Context, params *ListLicensesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLicense One licence
+	//
+	// Corresponds with GET /v1/licenses/{license} (the `GetLicense` operationId).
+	GetLicense(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelLicenseRenewal The buyer takes the last renewal back, before its time begins
+	//
+	// Corresponds with POST /v1/licenses/{license}/cancel-renewal (the `CancelLicenseRenewal` operationId).
+	CancelLicenseRenewal(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FreezeLicense Freeze the licence for a violation
+	//
+	// Corresponds with POST /v1/licenses/{license}/freeze (the `FreezeLicense` operationId).
+	FreezeLicense(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HandOverLicense The buyer accepts, and is given the code
+	//
+	// Only for products that are opened on acceptance; until then an activation is refused with 92020004.
+	//
+	// Corresponds with POST /v1/licenses/{license}/hand-over (the `HandOverLicense` operationId).
+	HandOverLicense(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenewLicenseWithBody The buyer renews the licence
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/licenses/{license}/renew (the `RenewLicense` operationId).
+	RenewLicenseWithBody(ctx context.Context, license LicenseCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenewLicense The buyer renews the licence
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/licenses/{license}/renew (the `RenewLicense` operationId).
+	RenewLicense(ctx context.Context, license LicenseCode, body RenewLicenseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UnfreezeLicense End the violation
+	//
+	// Corresponds with POST /v1/licenses/{license}/unfreeze (the `UnfreezeLicense` operationId).
+	UnfreezeLicense(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UnsubscribeLicense The buyer unsubscribes
+	//
+	// Corresponds with POST /v1/licenses/{license}/unsubscribe (the `UnsubscribeLicense` operationId).
+	UnsubscribeLicense(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListOrders Orders, newest first
 	//
 	// Corresponds with GET /v1/orders (the `ListOrders` operationId).
@@ -1824,6 +2210,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/orders/{orderId}/accept (the `AcceptOrder` operationId).
 	AcceptOrder(ctx context.Context, orderID OrderID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPackages Packages of usage and what is left of them
+	//
+	// Corresponds with GET /v1/packages (the `ListPackages` operationId).
+	ListPackages(ctx context.Context, params *ListPackagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListProducts What can be bought
 	//
@@ -1924,6 +2315,24 @@ type ClientInterface interface {
 // Corresponds with GET /v1/attempts (the `ListAttempts` operationId).
 func (c *Client) ListAttempts(ctx context.Context, params *ListAttemptsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListAttemptsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListBills What usage comes to, by instance and day
+//
+// A day is one in Beijing, and a record belongs to the day in which its metered time begins. There is a bill for each price
+// that was valid on the day. Amounts are exact; nothing is rounded.
+//
+// Corresponds with GET /v1/bills (the `ListBills` operationId).
+func (c *Client) ListBills(ctx context.Context, params *ListBillsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListBillsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2266,6 +2675,40 @@ func (c *Client) OpenDetails(ctx context.Context, orderLineID OrderLineID, reqEd
 // Corresponds with POST /v1/instances/{orderLineId}/freeze (the `FreezeInstance` operationId).
 func (c *Client) FreezeInstance(ctx context.Context, orderLineID OrderLineID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewFreezeInstanceRequest(c.Server, orderLineID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AskLicenseFileWithBody The buyer asks for the licence of an instance, as a text or a file
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/instances/{orderLineId}/license-file (the `AskLicenseFile` operationId).
+func (c *Client) AskLicenseFileWithBody(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAskLicenseFileRequestWithBody(c.Server, orderLineID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AskLicenseFile The buyer asks for the licence of an instance, as a text or a file
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/instances/{orderLineId}/license-file (the `AskLicenseFile` operationId).
+func (c *Client) AskLicenseFile(ctx context.Context, orderLineID OrderLineID, body AskLicenseFileJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAskLicenseFileRequest(c.Server, orderLineID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2799,6 +3242,194 @@ func (c *Client) ResetKitPassword(ctx context.Context, tenantID string, userName
 	return c.Client.Do(req)
 }
 
+// ListLicenseFiles Licences that buyers asked for as a text or a file, newest first
+//
+// Corresponds with GET /v1/license-files (the `ListLicenseFiles` operationId).
+func (c *Client) ListLicenseFiles(ctx context.Context, params *ListLicenseFilesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLicenseFilesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLicenseFile One of them
+//
+// Corresponds with GET /v1/license-files/{eventId} (the `GetLicenseFile` operationId).
+func (c *Client) GetLicenseFile(ctx context.Context, eventID LicenseEventID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLicenseFileRequest(c.Server, eventID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DownloadLicenseFile The text or file that was uploaded, byte for byte
+//
+// Corresponds with GET /v1/license-files/{eventId}/content (the `DownloadLicenseFile` operationId).
+func (c *Client) DownloadLicenseFile(ctx context.Context, eventID LicenseEventID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDownloadLicenseFileRequest(c.Server, eventID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListLicenses Licences, newest first
+//
+// A licence is bought with placeOrder, as a SKU of a product that is sold by licence.
+//
+// Corresponds with GET /v1/licenses (the `ListLicenses` operationId).
+func (c *Client) ListLicenses(ctx context.Context, params *ListLicensesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListLicensesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLicense One licence
+//
+// Corresponds with GET /v1/licenses/{license} (the `GetLicense` operationId).
+func (c *Client) GetLicense(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLicenseRequest(c.Server, license)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelLicenseRenewal The buyer takes the last renewal back, before its time begins
+//
+// Corresponds with POST /v1/licenses/{license}/cancel-renewal (the `CancelLicenseRenewal` operationId).
+func (c *Client) CancelLicenseRenewal(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelLicenseRenewalRequest(c.Server, license)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FreezeLicense Freeze the licence for a violation
+//
+// Corresponds with POST /v1/licenses/{license}/freeze (the `FreezeLicense` operationId).
+func (c *Client) FreezeLicense(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFreezeLicenseRequest(c.Server, license)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HandOverLicense The buyer accepts, and is given the code
+//
+// Only for products that are opened on acceptance; until then an activation is refused with 92020004.
+//
+// Corresponds with POST /v1/licenses/{license}/hand-over (the `HandOverLicense` operationId).
+func (c *Client) HandOverLicense(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHandOverLicenseRequest(c.Server, license)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenewLicenseWithBody The buyer renews the licence
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/licenses/{license}/renew (the `RenewLicense` operationId).
+func (c *Client) RenewLicenseWithBody(ctx context.Context, license LicenseCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenewLicenseRequestWithBody(c.Server, license, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenewLicense The buyer renews the licence
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/licenses/{license}/renew (the `RenewLicense` operationId).
+func (c *Client) RenewLicense(ctx context.Context, license LicenseCode, body RenewLicenseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenewLicenseRequest(c.Server, license, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnfreezeLicense End the violation
+//
+// Corresponds with POST /v1/licenses/{license}/unfreeze (the `UnfreezeLicense` operationId).
+func (c *Client) UnfreezeLicense(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnfreezeLicenseRequest(c.Server, license)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UnsubscribeLicense The buyer unsubscribes
+//
+// Corresponds with POST /v1/licenses/{license}/unsubscribe (the `UnsubscribeLicense` operationId).
+func (c *Client) UnsubscribeLicense(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnsubscribeLicenseRequest(c.Server, license)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListOrders Orders, newest first
 //
 // Corresponds with GET /v1/orders (the `ListOrders` operationId).
@@ -2878,6 +3509,21 @@ func (c *Client) GetOrder(ctx context.Context, orderID OrderID, reqEditors ...Re
 // Corresponds with POST /v1/orders/{orderId}/accept (the `AcceptOrder` operationId).
 func (c *Client) AcceptOrder(ctx context.Context, orderID OrderID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAcceptOrderRequest(c.Server, orderID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPackages Packages of usage and what is left of them
+//
+// Corresponds with GET /v1/packages (the `ListPackages` operationId).
+func (c *Client) ListPackages(ctx context.Context, params *ListPackagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPackagesRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -3176,6 +3822,80 @@ func NewListAttemptsRequest(server string, params *ListAttemptsParams) (*http.Re
 		}
 
 		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "callId", params.CallID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListBillsRequest constructs an http.Request for the ListBills method
+func NewListBillsRequest(server string, params *ListBillsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/bills")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "instance", params.Instance, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 			return nil, err
 		} else {
 			for _, qp := range strings.Split(queryFrag, "&") {
@@ -3851,6 +4571,53 @@ func NewFreezeInstanceRequest(server string, orderLineID OrderLineID) (*http.Req
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewAskLicenseFileRequest calls the generic AskLicenseFile builder with application/json body
+func NewAskLicenseFileRequest(server string, orderLineID OrderLineID, body AskLicenseFileJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAskLicenseFileRequestWithBody(server, orderLineID, "application/json", bodyReader)
+}
+
+// NewAskLicenseFileRequestWithBody constructs an http.Request for the AskLicenseFile method, with any body, and a specified content type
+func NewAskLicenseFileRequestWithBody(server string, orderLineID OrderLineID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "orderLineId", orderLineID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/instances/%s/license-file", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -4804,6 +5571,441 @@ func NewResetKitPasswordRequest(server string, tenantID string, userName string)
 	return req, nil
 }
 
+// NewListLicenseFilesRequest constructs an http.Request for the ListLicenseFiles method
+func NewListLicenseFilesRequest(server string, params *ListLicenseFilesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/license-files")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "orderLineId", params.OrderLineID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetLicenseFileRequest constructs an http.Request for the GetLicenseFile method
+func NewGetLicenseFileRequest(server string, eventID LicenseEventID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventId", eventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/license-files/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDownloadLicenseFileRequest constructs an http.Request for the DownloadLicenseFile method
+func NewDownloadLicenseFileRequest(server string, eventID LicenseEventID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "eventId", eventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/license-files/%s/content", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListLicensesRequest constructs an http.Request for the ListLicenses method
+func NewListLicensesRequest(server string, params *ListLicensesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/licenses")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "orderId", params.OrderID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetLicenseRequest constructs an http.Request for the GetLicense method
+func NewGetLicenseRequest(server string, license LicenseCode) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "license", license, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/licenses/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCancelLicenseRenewalRequest constructs an http.Request for the CancelLicenseRenewal method
+func NewCancelLicenseRenewalRequest(server string, license LicenseCode) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "license", license, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/licenses/%s/cancel-renewal", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewFreezeLicenseRequest constructs an http.Request for the FreezeLicense method
+func NewFreezeLicenseRequest(server string, license LicenseCode) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "license", license, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/licenses/%s/freeze", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewHandOverLicenseRequest constructs an http.Request for the HandOverLicense method
+func NewHandOverLicenseRequest(server string, license LicenseCode) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "license", license, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/licenses/%s/hand-over", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRenewLicenseRequest calls the generic RenewLicense builder with application/json body
+func NewRenewLicenseRequest(server string, license LicenseCode, body RenewLicenseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRenewLicenseRequestWithBody(server, license, "application/json", bodyReader)
+}
+
+// NewRenewLicenseRequestWithBody constructs an http.Request for the RenewLicense method, with any body, and a specified content type
+func NewRenewLicenseRequestWithBody(server string, license LicenseCode, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "license", license, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/licenses/%s/renew", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewUnfreezeLicenseRequest constructs an http.Request for the UnfreezeLicense method
+func NewUnfreezeLicenseRequest(server string, license LicenseCode) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "license", license, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/licenses/%s/unfreeze", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUnsubscribeLicenseRequest constructs an http.Request for the UnsubscribeLicense method
+func NewUnsubscribeLicenseRequest(server string, license LicenseCode) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "license", license, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/licenses/%s/unsubscribe", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListOrdersRequest constructs an http.Request for the ListOrders method
 func NewListOrdersRequest(server string, params *ListOrdersParams) (*http.Request, error) {
 	var err error
@@ -5003,6 +6205,56 @@ func NewAcceptOrderRequest(server string, orderID OrderID) (*http.Request, error
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListPackagesRequest constructs an http.Request for the ListPackages method
+func NewListPackagesRequest(server string, params *ListPackagesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/packages")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -5482,6 +6734,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/attempts (the `ListAttempts` operationId).
 	ListAttemptsWithResponse(ctx context.Context, params *ListAttemptsParams, reqEditors ...RequestEditorFn) (*ListAttemptsResponse, error)
 
+	// ListBillsWithResponse What usage comes to, by instance and day
+	//
+	// A day is one in Beijing, and a record belongs to the day in which its metered time begins. There is a bill for each price
+	// that was valid on the day. Amounts are exact; nothing is rounded.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/bills (the `ListBills` operationId).
+	ListBillsWithResponse(ctx context.Context, params *ListBillsParams, reqEditors ...RequestEditorFn) (*ListBillsResponse, error)
+
 	// ListCallsWithResponse Lifecycle calls, newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5643,6 +6905,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/instances/{orderLineId}/freeze (the `FreezeInstance` operationId).
 	FreezeInstanceWithResponse(ctx context.Context, orderLineID OrderLineID, reqEditors ...RequestEditorFn) (*FreezeInstanceResponse, error)
+
+	// AskLicenseFileWithBodyWithResponse The buyer asks for the licence of an instance, as a text or a file
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/license-file (the `AskLicenseFile` operationId).
+	AskLicenseFileWithBodyWithResponse(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AskLicenseFileResponse, error)
+
+	// AskLicenseFileWithResponse The buyer asks for the licence of an instance, as a text or a file
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/instances/{orderLineId}/license-file (the `AskLicenseFile` operationId).
+	AskLicenseFileWithResponse(ctx context.Context, orderLineID OrderLineID, body AskLicenseFileJSONRequestBody, reqEditors ...RequestEditorFn) (*AskLicenseFileResponse, error)
 
 	// ReleaseInstanceWithResponse The buyer unsubscribes
 	//
@@ -5879,6 +7155,94 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/kit/tenants/{tenantId}/users/{userName}/password (the `ResetKitPassword` operationId).
 	ResetKitPasswordWithResponse(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*ResetKitPasswordResponse, error)
 
+	// ListLicenseFilesWithResponse Licences that buyers asked for as a text or a file, newest first
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/license-files (the `ListLicenseFiles` operationId).
+	ListLicenseFilesWithResponse(ctx context.Context, params *ListLicenseFilesParams, reqEditors ...RequestEditorFn) (*ListLicenseFilesResponse, error)
+
+	// GetLicenseFileWithResponse One of them
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/license-files/{eventId} (the `GetLicenseFile` operationId).
+	GetLicenseFileWithResponse(ctx context.Context, eventID LicenseEventID, reqEditors ...RequestEditorFn) (*GetLicenseFileResponse, error)
+
+	// DownloadLicenseFileWithResponse The text or file that was uploaded, byte for byte
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/license-files/{eventId}/content (the `DownloadLicenseFile` operationId).
+	DownloadLicenseFileWithResponse(ctx context.Context, eventID LicenseEventID, reqEditors ...RequestEditorFn) (*DownloadLicenseFileResponse, error)
+
+	// ListLicensesWithResponse Licences, newest first
+	//
+	// A licence is bought with placeOrder, as a SKU of a product that is sold by licence.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/licenses (the `ListLicenses` operationId).
+	ListLicensesWithResponse(ctx context.Context, params *ListLicensesParams, reqEditors ...RequestEditorFn) (*ListLicensesResponse, error)
+
+	// GetLicenseWithResponse One licence
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/licenses/{license} (the `GetLicense` operationId).
+	GetLicenseWithResponse(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*GetLicenseResponse, error)
+
+	// CancelLicenseRenewalWithResponse The buyer takes the last renewal back, before its time begins
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/licenses/{license}/cancel-renewal (the `CancelLicenseRenewal` operationId).
+	CancelLicenseRenewalWithResponse(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*CancelLicenseRenewalResponse, error)
+
+	// FreezeLicenseWithResponse Freeze the licence for a violation
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/licenses/{license}/freeze (the `FreezeLicense` operationId).
+	FreezeLicenseWithResponse(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*FreezeLicenseResponse, error)
+
+	// HandOverLicenseWithResponse The buyer accepts, and is given the code
+	//
+	// Only for products that are opened on acceptance; until then an activation is refused with 92020004.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/licenses/{license}/hand-over (the `HandOverLicense` operationId).
+	HandOverLicenseWithResponse(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*HandOverLicenseResponse, error)
+
+	// RenewLicenseWithBodyWithResponse The buyer renews the licence
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/licenses/{license}/renew (the `RenewLicense` operationId).
+	RenewLicenseWithBodyWithResponse(ctx context.Context, license LicenseCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RenewLicenseResponse, error)
+
+	// RenewLicenseWithResponse The buyer renews the licence
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/licenses/{license}/renew (the `RenewLicense` operationId).
+	RenewLicenseWithResponse(ctx context.Context, license LicenseCode, body RenewLicenseJSONRequestBody, reqEditors ...RequestEditorFn) (*RenewLicenseResponse, error)
+
+	// UnfreezeLicenseWithResponse End the violation
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/licenses/{license}/unfreeze (the `UnfreezeLicense` operationId).
+	UnfreezeLicenseWithResponse(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*UnfreezeLicenseResponse, error)
+
+	// UnsubscribeLicenseWithResponse The buyer unsubscribes
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/licenses/{license}/unsubscribe (the `UnsubscribeLicense` operationId).
+	UnsubscribeLicenseWithResponse(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*UnsubscribeLicenseResponse, error)
+
 	// ListOrdersWithResponse Orders, newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5923,6 +7287,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/orders/{orderId}/accept (the `AcceptOrder` operationId).
 	AcceptOrderWithResponse(ctx context.Context, orderID OrderID, reqEditors ...RequestEditorFn) (*AcceptOrderResponse, error)
+
+	// ListPackagesWithResponse Packages of usage and what is left of them
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/packages (the `ListPackages` operationId).
+	ListPackagesWithResponse(ctx context.Context, params *ListPackagesParams, reqEditors ...RequestEditorFn) (*ListPackagesResponse, error)
 
 	// ListProductsWithResponse What can be bought
 	//
@@ -6074,6 +7445,54 @@ func (r ListAttemptsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListAttemptsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListBillsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BillList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListBillsResponse) GetJSON200() *BillList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListBillsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListBillsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListBillsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListBillsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListBillsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6780,6 +8199,54 @@ func (r FreezeInstanceResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r FreezeInstanceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type AskLicenseFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *LicenseFile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r AskLicenseFileResponse) GetJSON201() *LicenseFile {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r AskLicenseFileResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r AskLicenseFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AskLicenseFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AskLicenseFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AskLicenseFileResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -7787,6 +9254,527 @@ func (r ResetKitPasswordResponse) ContentType() string {
 	return ""
 }
 
+type ListLicenseFilesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LicenseFileList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLicenseFilesResponse) GetJSON200() *LicenseFileList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListLicenseFilesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLicenseFilesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLicenseFilesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLicenseFilesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLicenseFilesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetLicenseFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LicenseFile
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLicenseFileResponse) GetJSON200() *LicenseFile {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetLicenseFileResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLicenseFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLicenseFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLicenseFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLicenseFileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type DownloadLicenseFileResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DownloadLicenseFileResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DownloadLicenseFileResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DownloadLicenseFileResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DownloadLicenseFileResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DownloadLicenseFileResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListLicensesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LicenseList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListLicensesResponse) GetJSON200() *LicenseList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListLicensesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListLicensesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListLicensesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListLicensesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListLicensesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetLicenseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *License
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLicenseResponse) GetJSON200() *License {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetLicenseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLicenseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLicenseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLicenseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLicenseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CancelLicenseRenewalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *LicenseOrder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CancelLicenseRenewalResponse) GetJSON201() *LicenseOrder {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CancelLicenseRenewalResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelLicenseRenewalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelLicenseRenewalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelLicenseRenewalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelLicenseRenewalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type FreezeLicenseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *License
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r FreezeLicenseResponse) GetJSON202() *License {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r FreezeLicenseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r FreezeLicenseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FreezeLicenseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FreezeLicenseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FreezeLicenseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type HandOverLicenseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *License
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r HandOverLicenseResponse) GetJSON200() *License {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r HandOverLicenseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r HandOverLicenseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r HandOverLicenseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r HandOverLicenseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r HandOverLicenseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RenewLicenseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *LicenseOrder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r RenewLicenseResponse) GetJSON201() *LicenseOrder {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RenewLicenseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RenewLicenseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RenewLicenseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RenewLicenseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RenewLicenseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UnfreezeLicenseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *License
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r UnfreezeLicenseResponse) GetJSON202() *License {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UnfreezeLicenseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UnfreezeLicenseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UnfreezeLicenseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UnfreezeLicenseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UnfreezeLicenseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type UnsubscribeLicenseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *LicenseOrder
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r UnsubscribeLicenseResponse) GetJSON201() *LicenseOrder {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r UnsubscribeLicenseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r UnsubscribeLicenseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UnsubscribeLicenseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UnsubscribeLicenseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UnsubscribeLicenseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListOrdersResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7973,6 +9961,54 @@ func (r AcceptOrderResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AcceptOrderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListPackagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PackageList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPackagesResponse) GetJSON200() *PackageList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListPackagesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPackagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPackagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPackagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPackagesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8520,6 +10556,22 @@ func (c *ClientWithResponses) ListAttemptsWithResponse(ctx context.Context, para
 	return ParseListAttemptsResponse(rsp)
 }
 
+// ListBillsWithResponse What usage comes to, by instance and day
+//
+// A day is one in Beijing, and a record belongs to the day in which its metered time begins. There is a bill for each price
+// that was valid on the day. Amounts are exact; nothing is rounded.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/bills (the `ListBills` operationId).
+func (c *ClientWithResponses) ListBillsWithResponse(ctx context.Context, params *ListBillsParams, reqEditors ...RequestEditorFn) (*ListBillsResponse, error) {
+	rsp, err := c.ListBills(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListBillsResponse(rsp)
+}
+
 // ListCallsWithResponse Lifecycle calls, newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -8800,6 +10852,32 @@ func (c *ClientWithResponses) FreezeInstanceWithResponse(ctx context.Context, or
 		return nil, err
 	}
 	return ParseFreezeInstanceResponse(rsp)
+}
+
+// AskLicenseFileWithBodyWithResponse The buyer asks for the licence of an instance, as a text or a file
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/instances/{orderLineId}/license-file (the `AskLicenseFile` operationId).
+func (c *ClientWithResponses) AskLicenseFileWithBodyWithResponse(ctx context.Context, orderLineID OrderLineID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AskLicenseFileResponse, error) {
+	rsp, err := c.AskLicenseFileWithBody(ctx, orderLineID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAskLicenseFileResponse(rsp)
+}
+
+// AskLicenseFileWithResponse The buyer asks for the licence of an instance, as a text or a file
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/instances/{orderLineId}/license-file (the `AskLicenseFile` operationId).
+func (c *ClientWithResponses) AskLicenseFileWithResponse(ctx context.Context, orderLineID OrderLineID, body AskLicenseFileJSONRequestBody, reqEditors ...RequestEditorFn) (*AskLicenseFileResponse, error) {
+	rsp, err := c.AskLicenseFile(ctx, orderLineID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAskLicenseFileResponse(rsp)
 }
 
 // ReleaseInstanceWithResponse The buyer unsubscribes
@@ -9223,6 +11301,166 @@ func (c *ClientWithResponses) ResetKitPasswordWithResponse(ctx context.Context, 
 	return ParseResetKitPasswordResponse(rsp)
 }
 
+// ListLicenseFilesWithResponse Licences that buyers asked for as a text or a file, newest first
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/license-files (the `ListLicenseFiles` operationId).
+func (c *ClientWithResponses) ListLicenseFilesWithResponse(ctx context.Context, params *ListLicenseFilesParams, reqEditors ...RequestEditorFn) (*ListLicenseFilesResponse, error) {
+	rsp, err := c.ListLicenseFiles(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLicenseFilesResponse(rsp)
+}
+
+// GetLicenseFileWithResponse One of them
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/license-files/{eventId} (the `GetLicenseFile` operationId).
+func (c *ClientWithResponses) GetLicenseFileWithResponse(ctx context.Context, eventID LicenseEventID, reqEditors ...RequestEditorFn) (*GetLicenseFileResponse, error) {
+	rsp, err := c.GetLicenseFile(ctx, eventID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLicenseFileResponse(rsp)
+}
+
+// DownloadLicenseFileWithResponse The text or file that was uploaded, byte for byte
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/license-files/{eventId}/content (the `DownloadLicenseFile` operationId).
+func (c *ClientWithResponses) DownloadLicenseFileWithResponse(ctx context.Context, eventID LicenseEventID, reqEditors ...RequestEditorFn) (*DownloadLicenseFileResponse, error) {
+	rsp, err := c.DownloadLicenseFile(ctx, eventID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDownloadLicenseFileResponse(rsp)
+}
+
+// ListLicensesWithResponse Licences, newest first
+//
+// A licence is bought with placeOrder, as a SKU of a product that is sold by licence.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/licenses (the `ListLicenses` operationId).
+func (c *ClientWithResponses) ListLicensesWithResponse(ctx context.Context, params *ListLicensesParams, reqEditors ...RequestEditorFn) (*ListLicensesResponse, error) {
+	rsp, err := c.ListLicenses(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListLicensesResponse(rsp)
+}
+
+// GetLicenseWithResponse One licence
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/licenses/{license} (the `GetLicense` operationId).
+func (c *ClientWithResponses) GetLicenseWithResponse(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*GetLicenseResponse, error) {
+	rsp, err := c.GetLicense(ctx, license, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLicenseResponse(rsp)
+}
+
+// CancelLicenseRenewalWithResponse The buyer takes the last renewal back, before its time begins
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/licenses/{license}/cancel-renewal (the `CancelLicenseRenewal` operationId).
+func (c *ClientWithResponses) CancelLicenseRenewalWithResponse(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*CancelLicenseRenewalResponse, error) {
+	rsp, err := c.CancelLicenseRenewal(ctx, license, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelLicenseRenewalResponse(rsp)
+}
+
+// FreezeLicenseWithResponse Freeze the licence for a violation
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/licenses/{license}/freeze (the `FreezeLicense` operationId).
+func (c *ClientWithResponses) FreezeLicenseWithResponse(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*FreezeLicenseResponse, error) {
+	rsp, err := c.FreezeLicense(ctx, license, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFreezeLicenseResponse(rsp)
+}
+
+// HandOverLicenseWithResponse The buyer accepts, and is given the code
+//
+// Only for products that are opened on acceptance; until then an activation is refused with 92020004.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/licenses/{license}/hand-over (the `HandOverLicense` operationId).
+func (c *ClientWithResponses) HandOverLicenseWithResponse(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*HandOverLicenseResponse, error) {
+	rsp, err := c.HandOverLicense(ctx, license, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHandOverLicenseResponse(rsp)
+}
+
+// RenewLicenseWithBodyWithResponse The buyer renews the licence
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/licenses/{license}/renew (the `RenewLicense` operationId).
+func (c *ClientWithResponses) RenewLicenseWithBodyWithResponse(ctx context.Context, license LicenseCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RenewLicenseResponse, error) {
+	rsp, err := c.RenewLicenseWithBody(ctx, license, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenewLicenseResponse(rsp)
+}
+
+// RenewLicenseWithResponse The buyer renews the licence
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/licenses/{license}/renew (the `RenewLicense` operationId).
+func (c *ClientWithResponses) RenewLicenseWithResponse(ctx context.Context, license LicenseCode, body RenewLicenseJSONRequestBody, reqEditors ...RequestEditorFn) (*RenewLicenseResponse, error) {
+	rsp, err := c.RenewLicense(ctx, license, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenewLicenseResponse(rsp)
+}
+
+// UnfreezeLicenseWithResponse End the violation
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/licenses/{license}/unfreeze (the `UnfreezeLicense` operationId).
+func (c *ClientWithResponses) UnfreezeLicenseWithResponse(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*UnfreezeLicenseResponse, error) {
+	rsp, err := c.UnfreezeLicense(ctx, license, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUnfreezeLicenseResponse(rsp)
+}
+
+// UnsubscribeLicenseWithResponse The buyer unsubscribes
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/licenses/{license}/unsubscribe (the `UnsubscribeLicense` operationId).
+func (c *ClientWithResponses) UnsubscribeLicenseWithResponse(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*UnsubscribeLicenseResponse, error) {
+	rsp, err := c.UnsubscribeLicense(ctx, license, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUnsubscribeLicenseResponse(rsp)
+}
+
 // ListOrdersWithResponse Orders, newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -9296,6 +11534,19 @@ func (c *ClientWithResponses) AcceptOrderWithResponse(ctx context.Context, order
 		return nil, err
 	}
 	return ParseAcceptOrderResponse(rsp)
+}
+
+// ListPackagesWithResponse Packages of usage and what is left of them
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/packages (the `ListPackages` operationId).
+func (c *ClientWithResponses) ListPackagesWithResponse(ctx context.Context, params *ListPackagesParams, reqEditors ...RequestEditorFn) (*ListPackagesResponse, error) {
+	rsp, err := c.ListPackages(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPackagesResponse(rsp)
 }
 
 // ListProductsWithResponse What can be bought
@@ -9511,6 +11762,39 @@ func ParseListAttemptsResponse(rsp *http.Response) (*ListAttemptsResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest AttemptList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListBillsResponse parses an HTTP response from a ListBillsWithResponse call
+func ParseListBillsResponse(rsp *http.Response) (*ListBillsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListBillsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BillList
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -10002,6 +12286,39 @@ func ParseFreezeInstanceResponse(rsp *http.Response) (*FreezeInstanceResponse, e
 			return nil, err
 		}
 		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseAskLicenseFileResponse parses an HTTP response from a AskLicenseFileWithResponse call
+func ParseAskLicenseFileResponse(rsp *http.Response) (*AskLicenseFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AskLicenseFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest LicenseFile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
@@ -10704,6 +13021,362 @@ func ParseResetKitPasswordResponse(rsp *http.Response) (*ResetKitPasswordRespons
 	return response, nil
 }
 
+// ParseListLicenseFilesResponse parses an HTTP response from a ListLicenseFilesWithResponse call
+func ParseListLicenseFilesResponse(rsp *http.Response) (*ListLicenseFilesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLicenseFilesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LicenseFileList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetLicenseFileResponse parses an HTTP response from a GetLicenseFileWithResponse call
+func ParseGetLicenseFileResponse(rsp *http.Response) (*GetLicenseFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLicenseFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LicenseFile
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseDownloadLicenseFileResponse parses an HTTP response from a DownloadLicenseFileWithResponse call
+func ParseDownloadLicenseFileResponse(rsp *http.Response) (*DownloadLicenseFileResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DownloadLicenseFileResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListLicensesResponse parses an HTTP response from a ListLicensesWithResponse call
+func ParseListLicensesResponse(rsp *http.Response) (*ListLicensesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListLicensesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LicenseList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetLicenseResponse parses an HTTP response from a GetLicenseWithResponse call
+func ParseGetLicenseResponse(rsp *http.Response) (*GetLicenseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLicenseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest License
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCancelLicenseRenewalResponse parses an HTTP response from a CancelLicenseRenewalWithResponse call
+func ParseCancelLicenseRenewalResponse(rsp *http.Response) (*CancelLicenseRenewalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelLicenseRenewalResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest LicenseOrder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseFreezeLicenseResponse parses an HTTP response from a FreezeLicenseWithResponse call
+func ParseFreezeLicenseResponse(rsp *http.Response) (*FreezeLicenseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FreezeLicenseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest License
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseHandOverLicenseResponse parses an HTTP response from a HandOverLicenseWithResponse call
+func ParseHandOverLicenseResponse(rsp *http.Response) (*HandOverLicenseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &HandOverLicenseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest License
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRenewLicenseResponse parses an HTTP response from a RenewLicenseWithResponse call
+func ParseRenewLicenseResponse(rsp *http.Response) (*RenewLicenseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RenewLicenseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest LicenseOrder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUnfreezeLicenseResponse parses an HTTP response from a UnfreezeLicenseWithResponse call
+func ParseUnfreezeLicenseResponse(rsp *http.Response) (*UnfreezeLicenseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UnfreezeLicenseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest License
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseUnsubscribeLicenseResponse parses an HTTP response from a UnsubscribeLicenseWithResponse call
+func ParseUnsubscribeLicenseResponse(rsp *http.Response) (*UnsubscribeLicenseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UnsubscribeLicenseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest LicenseOrder
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListOrdersResponse parses an HTTP response from a ListOrdersWithResponse call
 func ParseListOrdersResponse(rsp *http.Response) (*ListOrdersResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10823,6 +13496,39 @@ func ParseAcceptOrderResponse(rsp *http.Response) (*AcceptOrderResponse, error) 
 			return nil, err
 		}
 		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListPackagesResponse parses an HTTP response from a ListPackagesWithResponse call
+func ParseListPackagesResponse(rsp *http.Response) (*ListPackagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPackagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PackageList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 
 	. "github.com/isvkit/isvkit/openapi/sandboxapi"
@@ -20,6 +21,9 @@ type ServerInterface interface {
 	// ListAttempts The journal, every HTTP exchange with the ISV, newest first
 	// (GET /v1/attempts)
 	ListAttempts(ctx echo.Context, params ListAttemptsParams) error
+	// ListBills What usage comes to, by instance and day
+	// (GET /v1/bills)
+	ListBills(ctx echo.Context, params ListBillsParams) error
 	// ListCalls Lifecycle calls, newest first
 	// (GET /v1/calls)
 	ListCalls(ctx echo.Context, params ListCallsParams) error
@@ -65,6 +69,9 @@ type ServerInterface interface {
 	// FreezeInstance The marketplace freezes the instance because of a violation
 	// (POST /v1/instances/{orderLineId}/freeze)
 	FreezeInstance(ctx echo.Context, orderLineID OrderLineID) error
+	// AskLicenseFile The buyer asks for the licence of an instance, as a text or a file
+	// (POST /v1/instances/{orderLineId}/license-file)
+	AskLicenseFile(ctx echo.Context, orderLineID OrderLineID) error
 	// ReleaseInstance The buyer unsubscribes
 	// (POST /v1/instances/{orderLineId}/release)
 	ReleaseInstance(ctx echo.Context, orderLineID OrderLineID) error
@@ -128,6 +135,39 @@ type ServerInterface interface {
 	// ResetKitPassword Give a user a new password
 	// (POST /v1/kit/tenants/{tenantId}/users/{userName}/password)
 	ResetKitPassword(ctx echo.Context, tenantID string, userName string) error
+	// ListLicenseFiles Licences that buyers asked for as a text or a file, newest first
+	// (GET /v1/license-files)
+	ListLicenseFiles(ctx echo.Context, params ListLicenseFilesParams) error
+	// GetLicenseFile One of them
+	// (GET /v1/license-files/{eventId})
+	GetLicenseFile(ctx echo.Context, eventID LicenseEventID) error
+	// DownloadLicenseFile The text or file that was uploaded, byte for byte
+	// (GET /v1/license-files/{eventId}/content)
+	DownloadLicenseFile(ctx echo.Context, eventID LicenseEventID) error
+	// ListLicenses Licences, newest first
+	// (GET /v1/licenses)
+	ListLicenses(ctx echo.Context, params ListLicensesParams) error
+	// GetLicense One licence
+	// (GET /v1/licenses/{license})
+	GetLicense(ctx echo.Context, license LicenseCode) error
+	// CancelLicenseRenewal The buyer takes the last renewal back, before its time begins
+	// (POST /v1/licenses/{license}/cancel-renewal)
+	CancelLicenseRenewal(ctx echo.Context, license LicenseCode) error
+	// FreezeLicense Freeze the licence for a violation
+	// (POST /v1/licenses/{license}/freeze)
+	FreezeLicense(ctx echo.Context, license LicenseCode) error
+	// HandOverLicense The buyer accepts, and is given the code
+	// (POST /v1/licenses/{license}/hand-over)
+	HandOverLicense(ctx echo.Context, license LicenseCode) error
+	// RenewLicense The buyer renews the licence
+	// (POST /v1/licenses/{license}/renew)
+	RenewLicense(ctx echo.Context, license LicenseCode) error
+	// UnfreezeLicense End the violation
+	// (POST /v1/licenses/{license}/unfreeze)
+	UnfreezeLicense(ctx echo.Context, license LicenseCode) error
+	// UnsubscribeLicense The buyer unsubscribes
+	// (POST /v1/licenses/{license}/unsubscribe)
+	UnsubscribeLicense(ctx echo.Context, license LicenseCode) error
 	// ListOrders Orders, newest first
 	// (GET /v1/orders)
 	ListOrders(ctx echo.Context, params ListOrdersParams) error
@@ -140,6 +180,9 @@ type ServerInterface interface {
 	// AcceptOrder The buyer confirms that everything is as agreed
 	// (POST /v1/orders/{orderId}/accept)
 	AcceptOrder(ctx echo.Context, orderID OrderID) error
+	// ListPackages Packages of usage and what is left of them
+	// (GET /v1/packages)
+	ListPackages(ctx echo.Context, params ListPackagesParams) error
 	// ListProducts What can be bought
 	// (GET /v1/products)
 	ListProducts(ctx echo.Context) error
@@ -209,6 +252,45 @@ func (w *ServerInterfaceWrapper) ListAttempts(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListAttempts(ctx, params)
+	return err
+}
+
+// ListBills converts echo context to params.
+func (w *ServerInterfaceWrapper) ListBills(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListBillsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "instance" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "instance", ctx.QueryParams(), &params.Instance, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter instance: %s", err))
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", ctx.QueryParams(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter from: %s", err))
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", ctx.QueryParams(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter to: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListBills(ctx, params)
 	return err
 }
 
@@ -483,6 +565,22 @@ func (w *ServerInterfaceWrapper) FreezeInstance(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.FreezeInstance(ctx, orderLineID)
+	return err
+}
+
+// AskLicenseFile converts echo context to params.
+func (w *ServerInterfaceWrapper) AskLicenseFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "orderLineId" -------------
+	var orderLineID OrderLineID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "orderLineId", ctx.Param("orderLineId"), &orderLineID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orderLineId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AskLicenseFile(ctx, orderLineID)
 	return err
 }
 
@@ -890,6 +988,200 @@ func (w *ServerInterfaceWrapper) ResetKitPassword(ctx echo.Context) error {
 	return err
 }
 
+// ListLicenseFiles converts echo context to params.
+func (w *ServerInterfaceWrapper) ListLicenseFiles(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLicenseFilesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "orderLineId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "orderLineId", ctx.QueryParams(), &params.OrderLineID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orderLineId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListLicenseFiles(ctx, params)
+	return err
+}
+
+// GetLicenseFile converts echo context to params.
+func (w *ServerInterfaceWrapper) GetLicenseFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "eventId" -------------
+	var eventID LicenseEventID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventId", ctx.Param("eventId"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter eventId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetLicenseFile(ctx, eventID)
+	return err
+}
+
+// DownloadLicenseFile converts echo context to params.
+func (w *ServerInterfaceWrapper) DownloadLicenseFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "eventId" -------------
+	var eventID LicenseEventID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "eventId", ctx.Param("eventId"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter eventId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DownloadLicenseFile(ctx, eventID)
+	return err
+}
+
+// ListLicenses converts echo context to params.
+func (w *ServerInterfaceWrapper) ListLicenses(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListLicensesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "orderId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "orderId", ctx.QueryParams(), &params.OrderID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter orderId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListLicenses(ctx, params)
+	return err
+}
+
+// GetLicense converts echo context to params.
+func (w *ServerInterfaceWrapper) GetLicense(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "license" -------------
+	var license LicenseCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "license", ctx.Param("license"), &license, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter license: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetLicense(ctx, license)
+	return err
+}
+
+// CancelLicenseRenewal converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelLicenseRenewal(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "license" -------------
+	var license LicenseCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "license", ctx.Param("license"), &license, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter license: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelLicenseRenewal(ctx, license)
+	return err
+}
+
+// FreezeLicense converts echo context to params.
+func (w *ServerInterfaceWrapper) FreezeLicense(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "license" -------------
+	var license LicenseCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "license", ctx.Param("license"), &license, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter license: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.FreezeLicense(ctx, license)
+	return err
+}
+
+// HandOverLicense converts echo context to params.
+func (w *ServerInterfaceWrapper) HandOverLicense(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "license" -------------
+	var license LicenseCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "license", ctx.Param("license"), &license, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter license: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.HandOverLicense(ctx, license)
+	return err
+}
+
+// RenewLicense converts echo context to params.
+func (w *ServerInterfaceWrapper) RenewLicense(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "license" -------------
+	var license LicenseCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "license", ctx.Param("license"), &license, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter license: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenewLicense(ctx, license)
+	return err
+}
+
+// UnfreezeLicense converts echo context to params.
+func (w *ServerInterfaceWrapper) UnfreezeLicense(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "license" -------------
+	var license LicenseCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "license", ctx.Param("license"), &license, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter license: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnfreezeLicense(ctx, license)
+	return err
+}
+
+// UnsubscribeLicense converts echo context to params.
+func (w *ServerInterfaceWrapper) UnsubscribeLicense(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "license" -------------
+	var license LicenseCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "license", ctx.Param("license"), &license, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter license: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnsubscribeLicense(ctx, license)
+	return err
+}
+
 // ListOrders converts echo context to params.
 func (w *ServerInterfaceWrapper) ListOrders(ctx echo.Context) error {
 	var err error
@@ -988,6 +1280,24 @@ func (w *ServerInterfaceWrapper) AcceptOrder(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AcceptOrder(ctx, orderID)
+	return err
+}
+
+// ListPackages converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPackages(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPackagesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPackages(ctx, params)
 	return err
 }
 
@@ -1243,6 +1553,20 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/products/:productCode/kit-application", wrapper.ChangeKitApplication, options.OperationMiddlewares["changeKitApplication"]...)
 	router.POST(options.BaseURL+"/v1/products/:productCode/kit-application/renew-secrets", wrapper.RenewKitSecrets, options.OperationMiddlewares["renewKitSecrets"]...)
 	router.POST(options.BaseURL+"/v1/products/:productCode/kit-application/test-accounts", wrapper.CreateKitTestAccount, options.OperationMiddlewares["createKitTestAccount"]...)
+	router.GET(options.BaseURL+"/v1/licenses", wrapper.ListLicenses, options.OperationMiddlewares["listLicenses"]...)
+	router.GET(options.BaseURL+"/v1/licenses/:license", wrapper.GetLicense, options.OperationMiddlewares["getLicense"]...)
+	router.POST(options.BaseURL+"/v1/licenses/:license/hand-over", wrapper.HandOverLicense, options.OperationMiddlewares["handOverLicense"]...)
+	router.POST(options.BaseURL+"/v1/licenses/:license/renew", wrapper.RenewLicense, options.OperationMiddlewares["renewLicense"]...)
+	router.POST(options.BaseURL+"/v1/licenses/:license/cancel-renewal", wrapper.CancelLicenseRenewal, options.OperationMiddlewares["cancelLicenseRenewal"]...)
+	router.POST(options.BaseURL+"/v1/licenses/:license/freeze", wrapper.FreezeLicense, options.OperationMiddlewares["freezeLicense"]...)
+	router.POST(options.BaseURL+"/v1/licenses/:license/unfreeze", wrapper.UnfreezeLicense, options.OperationMiddlewares["unfreezeLicense"]...)
+	router.POST(options.BaseURL+"/v1/licenses/:license/unsubscribe", wrapper.UnsubscribeLicense, options.OperationMiddlewares["unsubscribeLicense"]...)
+	router.POST(options.BaseURL+"/v1/instances/:orderLineId/license-file", wrapper.AskLicenseFile, options.OperationMiddlewares["askLicenseFile"]...)
+	router.GET(options.BaseURL+"/v1/license-files", wrapper.ListLicenseFiles, options.OperationMiddlewares["listLicenseFiles"]...)
+	router.GET(options.BaseURL+"/v1/license-files/:eventId", wrapper.GetLicenseFile, options.OperationMiddlewares["getLicenseFile"]...)
+	router.GET(options.BaseURL+"/v1/license-files/:eventId/content", wrapper.DownloadLicenseFile, options.OperationMiddlewares["downloadLicenseFile"]...)
+	router.GET(options.BaseURL+"/v1/bills", wrapper.ListBills, options.OperationMiddlewares["listBills"]...)
+	router.GET(options.BaseURL+"/v1/packages", wrapper.ListPackages, options.OperationMiddlewares["listPackages"]...)
 	router.DELETE(options.BaseURL+"/v1/faults", wrapper.DeleteFaults, options.OperationMiddlewares["deleteFaults"]...)
 	router.GET(options.BaseURL+"/v1/faults", wrapper.ListFaults, options.OperationMiddlewares["listFaults"]...)
 	router.DELETE(options.BaseURL+"/v1/faults/:faultId", wrapper.DeleteFault, options.OperationMiddlewares["deleteFault"]...)
@@ -1280,6 +1604,45 @@ type ListAttemptsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListAttemptsdefaultApplicationProblemPlusJSONResponse) VisitListAttemptsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBillsRequestObject struct {
+	Params ListBillsParams
+}
+
+type ListBillsResponseObject interface {
+	VisitListBillsResponse(w http.ResponseWriter) error
+}
+
+type ListBills200JSONResponse BillList
+
+func (response ListBills200JSONResponse) VisitListBillsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBillsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListBillsdefaultApplicationProblemPlusJSONResponse) VisitListBillsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1855,6 +2218,46 @@ type FreezeInstancedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response FreezeInstancedefaultApplicationProblemPlusJSONResponse) VisitFreezeInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskLicenseFileRequestObject struct {
+	OrderLineID OrderLineID `json:"orderLineId"`
+	Body        *AskLicenseFileJSONRequestBody
+}
+
+type AskLicenseFileResponseObject interface {
+	VisitAskLicenseFileResponse(w http.ResponseWriter) error
+}
+
+type AskLicenseFile201JSONResponse LicenseFile
+
+func (response AskLicenseFile201JSONResponse) VisitAskLicenseFileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AskLicenseFiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AskLicenseFiledefaultApplicationProblemPlusJSONResponse) VisitAskLicenseFileResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2696,6 +3099,442 @@ func (response ResetKitPassworddefaultApplicationProblemPlusJSONResponse) VisitR
 	return err
 }
 
+type ListLicenseFilesRequestObject struct {
+	Params ListLicenseFilesParams
+}
+
+type ListLicenseFilesResponseObject interface {
+	VisitListLicenseFilesResponse(w http.ResponseWriter) error
+}
+
+type ListLicenseFiles200JSONResponse LicenseFileList
+
+func (response ListLicenseFiles200JSONResponse) VisitListLicenseFilesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLicenseFilesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLicenseFilesdefaultApplicationProblemPlusJSONResponse) VisitListLicenseFilesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLicenseFileRequestObject struct {
+	EventID LicenseEventID `json:"eventId"`
+}
+
+type GetLicenseFileResponseObject interface {
+	VisitGetLicenseFileResponse(w http.ResponseWriter) error
+}
+
+type GetLicenseFile200JSONResponse LicenseFile
+
+func (response GetLicenseFile200JSONResponse) VisitGetLicenseFileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLicenseFiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetLicenseFiledefaultApplicationProblemPlusJSONResponse) VisitGetLicenseFileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DownloadLicenseFileRequestObject struct {
+	EventID LicenseEventID `json:"eventId"`
+}
+
+type DownloadLicenseFileResponseObject interface {
+	VisitDownloadLicenseFileResponse(w http.ResponseWriter) error
+}
+
+type DownloadLicenseFile200ApplicationOctetStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response DownloadLicenseFile200ApplicationOctetStreamResponse) VisitDownloadLicenseFileResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type DownloadLicenseFiledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DownloadLicenseFiledefaultApplicationProblemPlusJSONResponse) VisitDownloadLicenseFileResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLicensesRequestObject struct {
+	Params ListLicensesParams
+}
+
+type ListLicensesResponseObject interface {
+	VisitListLicensesResponse(w http.ResponseWriter) error
+}
+
+type ListLicenses200JSONResponse LicenseList
+
+func (response ListLicenses200JSONResponse) VisitListLicensesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListLicensesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListLicensesdefaultApplicationProblemPlusJSONResponse) VisitListLicensesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLicenseRequestObject struct {
+	License LicenseCode `json:"license"`
+}
+
+type GetLicenseResponseObject interface {
+	VisitGetLicenseResponse(w http.ResponseWriter) error
+}
+
+type GetLicense200JSONResponse License
+
+func (response GetLicense200JSONResponse) VisitGetLicenseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLicensedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetLicensedefaultApplicationProblemPlusJSONResponse) VisitGetLicenseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelLicenseRenewalRequestObject struct {
+	License LicenseCode `json:"license"`
+}
+
+type CancelLicenseRenewalResponseObject interface {
+	VisitCancelLicenseRenewalResponse(w http.ResponseWriter) error
+}
+
+type CancelLicenseRenewal201JSONResponse LicenseOrder
+
+func (response CancelLicenseRenewal201JSONResponse) VisitCancelLicenseRenewalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelLicenseRenewaldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response CancelLicenseRenewaldefaultApplicationProblemPlusJSONResponse) VisitCancelLicenseRenewalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FreezeLicenseRequestObject struct {
+	License LicenseCode `json:"license"`
+}
+
+type FreezeLicenseResponseObject interface {
+	VisitFreezeLicenseResponse(w http.ResponseWriter) error
+}
+
+type FreezeLicense202JSONResponse License
+
+func (response FreezeLicense202JSONResponse) VisitFreezeLicenseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FreezeLicensedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response FreezeLicensedefaultApplicationProblemPlusJSONResponse) VisitFreezeLicenseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HandOverLicenseRequestObject struct {
+	License LicenseCode `json:"license"`
+}
+
+type HandOverLicenseResponseObject interface {
+	VisitHandOverLicenseResponse(w http.ResponseWriter) error
+}
+
+type HandOverLicense200JSONResponse License
+
+func (response HandOverLicense200JSONResponse) VisitHandOverLicenseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HandOverLicensedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response HandOverLicensedefaultApplicationProblemPlusJSONResponse) VisitHandOverLicenseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewLicenseRequestObject struct {
+	License LicenseCode `json:"license"`
+	Body    *RenewLicenseJSONRequestBody
+}
+
+type RenewLicenseResponseObject interface {
+	VisitRenewLicenseResponse(w http.ResponseWriter) error
+}
+
+type RenewLicense201JSONResponse LicenseOrder
+
+func (response RenewLicense201JSONResponse) VisitRenewLicenseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenewLicensedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RenewLicensedefaultApplicationProblemPlusJSONResponse) VisitRenewLicenseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnfreezeLicenseRequestObject struct {
+	License LicenseCode `json:"license"`
+}
+
+type UnfreezeLicenseResponseObject interface {
+	VisitUnfreezeLicenseResponse(w http.ResponseWriter) error
+}
+
+type UnfreezeLicense202JSONResponse License
+
+func (response UnfreezeLicense202JSONResponse) VisitUnfreezeLicenseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnfreezeLicensedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UnfreezeLicensedefaultApplicationProblemPlusJSONResponse) VisitUnfreezeLicenseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnsubscribeLicenseRequestObject struct {
+	License LicenseCode `json:"license"`
+}
+
+type UnsubscribeLicenseResponseObject interface {
+	VisitUnsubscribeLicenseResponse(w http.ResponseWriter) error
+}
+
+type UnsubscribeLicense201JSONResponse LicenseOrder
+
+func (response UnsubscribeLicense201JSONResponse) VisitUnsubscribeLicenseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnsubscribeLicensedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response UnsubscribeLicensedefaultApplicationProblemPlusJSONResponse) VisitUnsubscribeLicenseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListOrdersRequestObject struct {
 	Params ListOrdersParams
 }
@@ -2841,6 +3680,45 @@ type AcceptOrderdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AcceptOrderdefaultApplicationProblemPlusJSONResponse) VisitAcceptOrderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPackagesRequestObject struct {
+	Params ListPackagesParams
+}
+
+type ListPackagesResponseObject interface {
+	VisitListPackagesResponse(w http.ResponseWriter) error
+}
+
+type ListPackages200JSONResponse PackageList
+
+func (response ListPackages200JSONResponse) VisitListPackagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPackagesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListPackagesdefaultApplicationProblemPlusJSONResponse) VisitListPackagesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3287,6 +4165,9 @@ type StrictServerInterface interface {
 	// ListAttempts The journal, every HTTP exchange with the ISV, newest first
 	// (GET /v1/attempts)
 	ListAttempts(ctx context.Context, request ListAttemptsRequestObject) (ListAttemptsResponseObject, error)
+	// ListBills What usage comes to, by instance and day
+	// (GET /v1/bills)
+	ListBills(ctx context.Context, request ListBillsRequestObject) (ListBillsResponseObject, error)
 	// ListCalls Lifecycle calls, newest first
 	// (GET /v1/calls)
 	ListCalls(ctx context.Context, request ListCallsRequestObject) (ListCallsResponseObject, error)
@@ -3332,6 +4213,9 @@ type StrictServerInterface interface {
 	// FreezeInstance The marketplace freezes the instance because of a violation
 	// (POST /v1/instances/{orderLineId}/freeze)
 	FreezeInstance(ctx context.Context, request FreezeInstanceRequestObject) (FreezeInstanceResponseObject, error)
+	// AskLicenseFile The buyer asks for the licence of an instance, as a text or a file
+	// (POST /v1/instances/{orderLineId}/license-file)
+	AskLicenseFile(ctx context.Context, request AskLicenseFileRequestObject) (AskLicenseFileResponseObject, error)
 	// ReleaseInstance The buyer unsubscribes
 	// (POST /v1/instances/{orderLineId}/release)
 	ReleaseInstance(ctx context.Context, request ReleaseInstanceRequestObject) (ReleaseInstanceResponseObject, error)
@@ -3395,6 +4279,39 @@ type StrictServerInterface interface {
 	// ResetKitPassword Give a user a new password
 	// (POST /v1/kit/tenants/{tenantId}/users/{userName}/password)
 	ResetKitPassword(ctx context.Context, request ResetKitPasswordRequestObject) (ResetKitPasswordResponseObject, error)
+	// ListLicenseFiles Licences that buyers asked for as a text or a file, newest first
+	// (GET /v1/license-files)
+	ListLicenseFiles(ctx context.Context, request ListLicenseFilesRequestObject) (ListLicenseFilesResponseObject, error)
+	// GetLicenseFile One of them
+	// (GET /v1/license-files/{eventId})
+	GetLicenseFile(ctx context.Context, request GetLicenseFileRequestObject) (GetLicenseFileResponseObject, error)
+	// DownloadLicenseFile The text or file that was uploaded, byte for byte
+	// (GET /v1/license-files/{eventId}/content)
+	DownloadLicenseFile(ctx context.Context, request DownloadLicenseFileRequestObject) (DownloadLicenseFileResponseObject, error)
+	// ListLicenses Licences, newest first
+	// (GET /v1/licenses)
+	ListLicenses(ctx context.Context, request ListLicensesRequestObject) (ListLicensesResponseObject, error)
+	// GetLicense One licence
+	// (GET /v1/licenses/{license})
+	GetLicense(ctx context.Context, request GetLicenseRequestObject) (GetLicenseResponseObject, error)
+	// CancelLicenseRenewal The buyer takes the last renewal back, before its time begins
+	// (POST /v1/licenses/{license}/cancel-renewal)
+	CancelLicenseRenewal(ctx context.Context, request CancelLicenseRenewalRequestObject) (CancelLicenseRenewalResponseObject, error)
+	// FreezeLicense Freeze the licence for a violation
+	// (POST /v1/licenses/{license}/freeze)
+	FreezeLicense(ctx context.Context, request FreezeLicenseRequestObject) (FreezeLicenseResponseObject, error)
+	// HandOverLicense The buyer accepts, and is given the code
+	// (POST /v1/licenses/{license}/hand-over)
+	HandOverLicense(ctx context.Context, request HandOverLicenseRequestObject) (HandOverLicenseResponseObject, error)
+	// RenewLicense The buyer renews the licence
+	// (POST /v1/licenses/{license}/renew)
+	RenewLicense(ctx context.Context, request RenewLicenseRequestObject) (RenewLicenseResponseObject, error)
+	// UnfreezeLicense End the violation
+	// (POST /v1/licenses/{license}/unfreeze)
+	UnfreezeLicense(ctx context.Context, request UnfreezeLicenseRequestObject) (UnfreezeLicenseResponseObject, error)
+	// UnsubscribeLicense The buyer unsubscribes
+	// (POST /v1/licenses/{license}/unsubscribe)
+	UnsubscribeLicense(ctx context.Context, request UnsubscribeLicenseRequestObject) (UnsubscribeLicenseResponseObject, error)
 	// ListOrders Orders, newest first
 	// (GET /v1/orders)
 	ListOrders(ctx context.Context, request ListOrdersRequestObject) (ListOrdersResponseObject, error)
@@ -3407,6 +4324,9 @@ type StrictServerInterface interface {
 	// AcceptOrder The buyer confirms that everything is as agreed
 	// (POST /v1/orders/{orderId}/accept)
 	AcceptOrder(ctx context.Context, request AcceptOrderRequestObject) (AcceptOrderResponseObject, error)
+	// ListPackages Packages of usage and what is left of them
+	// (GET /v1/packages)
+	ListPackages(ctx context.Context, request ListPackagesRequestObject) (ListPackagesResponseObject, error)
 	// ListProducts What can be bought
 	// (GET /v1/products)
 	ListProducts(ctx context.Context, request ListProductsRequestObject) (ListProductsResponseObject, error)
@@ -3473,6 +4393,31 @@ func (sh *strictHandler) ListAttempts(ctx echo.Context, params ListAttemptsParam
 		return err
 	} else if validResponse, ok := response.(ListAttemptsResponseObject); ok {
 		return validResponse.VisitListAttemptsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListBills operation middleware
+func (sh *strictHandler) ListBills(ctx echo.Context, params ListBillsParams) error {
+	var request ListBillsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListBills(ctx.Request().Context(), request.(ListBillsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListBills")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListBillsResponseObject); ok {
+		return validResponse.VisitListBillsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3956,6 +4901,54 @@ func (sh *strictHandler) FreezeInstance(ctx echo.Context, orderLineID OrderLineI
 		return err
 	} else if validResponse, ok := response.(FreezeInstanceResponseObject); ok {
 		return validResponse.VisitFreezeInstanceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AskLicenseFile operation middleware
+func (sh *strictHandler) AskLicenseFile(ctx echo.Context, orderLineID OrderLineID) error {
+	var request AskLicenseFileRequestObject
+
+	request.OrderLineID = orderLineID
+
+	var body AskLicenseFileJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AskLicenseFile(ctx.Request().Context(), request.(AskLicenseFileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AskLicenseFile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AskLicenseFileResponseObject); ok {
+		return validResponse.VisitAskLicenseFileResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -4723,6 +5716,304 @@ func (sh *strictHandler) ResetKitPassword(ctx echo.Context, tenantID string, use
 	return nil
 }
 
+// ListLicenseFiles operation middleware
+func (sh *strictHandler) ListLicenseFiles(ctx echo.Context, params ListLicenseFilesParams) error {
+	var request ListLicenseFilesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLicenseFiles(ctx.Request().Context(), request.(ListLicenseFilesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLicenseFiles")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListLicenseFilesResponseObject); ok {
+		return validResponse.VisitListLicenseFilesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetLicenseFile operation middleware
+func (sh *strictHandler) GetLicenseFile(ctx echo.Context, eventID LicenseEventID) error {
+	var request GetLicenseFileRequestObject
+
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLicenseFile(ctx.Request().Context(), request.(GetLicenseFileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLicenseFile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLicenseFileResponseObject); ok {
+		return validResponse.VisitGetLicenseFileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DownloadLicenseFile operation middleware
+func (sh *strictHandler) DownloadLicenseFile(ctx echo.Context, eventID LicenseEventID) error {
+	var request DownloadLicenseFileRequestObject
+
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DownloadLicenseFile(ctx.Request().Context(), request.(DownloadLicenseFileRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DownloadLicenseFile")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DownloadLicenseFileResponseObject); ok {
+		return validResponse.VisitDownloadLicenseFileResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListLicenses operation middleware
+func (sh *strictHandler) ListLicenses(ctx echo.Context, params ListLicensesParams) error {
+	var request ListLicensesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListLicenses(ctx.Request().Context(), request.(ListLicensesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListLicenses")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListLicensesResponseObject); ok {
+		return validResponse.VisitListLicensesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetLicense operation middleware
+func (sh *strictHandler) GetLicense(ctx echo.Context, license LicenseCode) error {
+	var request GetLicenseRequestObject
+
+	request.License = license
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetLicense(ctx.Request().Context(), request.(GetLicenseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetLicense")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetLicenseResponseObject); ok {
+		return validResponse.VisitGetLicenseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelLicenseRenewal operation middleware
+func (sh *strictHandler) CancelLicenseRenewal(ctx echo.Context, license LicenseCode) error {
+	var request CancelLicenseRenewalRequestObject
+
+	request.License = license
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelLicenseRenewal(ctx.Request().Context(), request.(CancelLicenseRenewalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelLicenseRenewal")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelLicenseRenewalResponseObject); ok {
+		return validResponse.VisitCancelLicenseRenewalResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FreezeLicense operation middleware
+func (sh *strictHandler) FreezeLicense(ctx echo.Context, license LicenseCode) error {
+	var request FreezeLicenseRequestObject
+
+	request.License = license
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.FreezeLicense(ctx.Request().Context(), request.(FreezeLicenseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FreezeLicense")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FreezeLicenseResponseObject); ok {
+		return validResponse.VisitFreezeLicenseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// HandOverLicense operation middleware
+func (sh *strictHandler) HandOverLicense(ctx echo.Context, license LicenseCode) error {
+	var request HandOverLicenseRequestObject
+
+	request.License = license
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.HandOverLicense(ctx.Request().Context(), request.(HandOverLicenseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "HandOverLicense")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(HandOverLicenseResponseObject); ok {
+		return validResponse.VisitHandOverLicenseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenewLicense operation middleware
+func (sh *strictHandler) RenewLicense(ctx echo.Context, license LicenseCode) error {
+	var request RenewLicenseRequestObject
+
+	request.License = license
+
+	var body RenewLicenseJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenewLicense(ctx.Request().Context(), request.(RenewLicenseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenewLicense")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenewLicenseResponseObject); ok {
+		return validResponse.VisitRenewLicenseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UnfreezeLicense operation middleware
+func (sh *strictHandler) UnfreezeLicense(ctx echo.Context, license LicenseCode) error {
+	var request UnfreezeLicenseRequestObject
+
+	request.License = license
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnfreezeLicense(ctx.Request().Context(), request.(UnfreezeLicenseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnfreezeLicense")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnfreezeLicenseResponseObject); ok {
+		return validResponse.VisitUnfreezeLicenseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UnsubscribeLicense operation middleware
+func (sh *strictHandler) UnsubscribeLicense(ctx echo.Context, license LicenseCode) error {
+	var request UnsubscribeLicenseRequestObject
+
+	request.License = license
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnsubscribeLicense(ctx.Request().Context(), request.(UnsubscribeLicenseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnsubscribeLicense")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnsubscribeLicenseResponseObject); ok {
+		return validResponse.VisitUnsubscribeLicenseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListOrders operation middleware
 func (sh *strictHandler) ListOrders(ctx echo.Context, params ListOrdersParams) error {
 	var request ListOrdersRequestObject
@@ -4838,6 +6129,31 @@ func (sh *strictHandler) AcceptOrder(ctx echo.Context, orderID OrderID) error {
 		return err
 	} else if validResponse, ok := response.(AcceptOrderResponseObject); ok {
 		return validResponse.VisitAcceptOrderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPackages operation middleware
+func (sh *strictHandler) ListPackages(ctx echo.Context, params ListPackagesParams) error {
+	var request ListPackagesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPackages(ctx.Request().Context(), request.(ListPackagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPackages")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPackagesResponseObject); ok {
+		return validResponse.VisitListPackagesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

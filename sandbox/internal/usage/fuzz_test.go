@@ -34,6 +34,7 @@ func FuzzRecord(f *testing.F) {
 			end, err := time.Parse(usage.TimeFormat, r.EndTime)
 			require.NoError(t, err)
 			require.True(t, begin.Before(end))
+			require.Zero(t, got.Value.Cmp(decimal(t, r.UsageValue)))
 			require.Regexp(t, `^[0-9]+(\.[0-9]{1,4})?$`, r.UsageValue)
 		}
 	})

@@ -18,15 +18,41 @@ var now = time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)
 type facts struct{}
 
 func (facts) Instance(id string) (usage.Instance, bool, error) {
-	i, ok := map[string]usage.Instance{
-		"metered":  {marketplaceapi.ChargingOnDemand, sandboxapi.InstanceReady, now.AddDate(0, 0, -30)},
-		"young":    {marketplaceapi.ChargingOnDemand, sandboxapi.InstanceReady, now.Add(-90 * time.Minute)},
-		"frozen":   {marketplaceapi.ChargingOnDemand, sandboxapi.InstanceFrozen, now.AddDate(0, 0, -30)},
-		"released": {marketplaceapi.ChargingOnDemand, sandboxapi.InstanceReleased, now.AddDate(0, 0, -30)},
-		"period":   {marketplaceapi.ChargingPeriod, sandboxapi.InstanceReady, now.AddDate(0, 0, -30)},
-		"package":  {marketplaceapi.ChargingPackage, sandboxapi.InstanceReady, now.AddDate(0, 0, -30)},
+	month := now.AddDate(0, 0, -30)
+	pkg := func(amount, used int, stop bool) *usage.Package {
+		return &usage.Package{LineID: id, Amount: usage.Whole(amount), Used: usage.Whole(used), From: now.Add(-4 * time.Hour), Until: now.Add(time.Hour), StopWhenUsedUp: stop}
+	}
+	metered := usage.Instance{
+		LineID: id, ChargingMode: marketplaceapi.ChargingOnDemand, Status: sandboxapi.InstanceReady, CreateTime: month,
+		Buyer: "buyer", Product: "listing", ProductID: "OFFI1",
+	}
+	packaged := metered
+	packaged.ChargingMode, packaged.Package = marketplaceapi.ChargingPackage, pkg(10, 3, false)
+	change := map[string]func() usage.Instance{
+		"metered":         func() usage.Instance { return metered },
+		"young":           func() usage.Instance { metered.CreateTime = now.Add(-90 * time.Minute); return metered },
+		"frozen":          func() usage.Instance { metered.Status = sandboxapi.InstanceFrozen; return metered },
+		"opening":         func() usage.Instance { metered.Status = sandboxapi.InstanceOpening; return metered },
+		"creating":        func() usage.Instance { metered.Status = sandboxapi.InstanceCreating; return metered },
+		"failed":          func() usage.Instance { metered.Status = sandboxapi.InstanceFailed; return metered },
+		"released":        func() usage.Instance { metered.Status = sandboxapi.InstanceReleased; return metered },
+		"foreign":         func() usage.Instance { metered.Foreign = true; return metered },
+		"delisted":        func() usage.Instance { metered.Delisted = true; return metered },
+		"period":          func() usage.Instance { metered.ChargingMode = marketplaceapi.ChargingPeriod; return metered },
+		"package":         func() usage.Instance { return packaged },
+		"empty package":   func() usage.Instance { packaged.Package = pkg(10, 10, false); return packaged },
+		"stops":           func() usage.Instance { packaged.Package = pkg(10, 9, true); return packaged },
+		"stopped":         func() usage.Instance { packaged.Package = pkg(10, 10, true); return packaged },
+		"foreign package": func() usage.Instance { packaged.Foreign = true; return packaged },
+		"other's package": func() usage.Instance { packaged.Buyer = "another"; return packaged },
+		"other product's": func() usage.Instance { packaged.Product = "another"; return packaged },
+		"gone package":    func() usage.Instance { packaged.Status = sandboxapi.InstanceReleased; return packaged },
+		"frozen package":  func() usage.Instance { packaged.Status = sandboxapi.InstanceFrozen; return packaged },
 	}[id]
-	return i, ok, nil
+	if change == nil {
+		return usage.Instance{}, false, nil
+	}
+	return change(), true, nil
 }
 
 func (facts) MeteringSNUsed(sn string) (bool, error) { return sn == "sn-used", nil }
@@ -43,10 +69,31 @@ func TestCheck(t *testing.T) {
 		old    bool
 		want   usage.Code
 	}{
-		"good":                       {func(*usage.Record) {}, false, ""},
-		"good, old form":             {func(r *usage.Record) { r.MeteringSN = "" }, true, ""},
-		"frozen may be late":         {func(r *usage.Record) { r.InstanceID = "frozen" }, false, ""},
-		"from a package":             {func(r *usage.Record) { r.RelatePkgInstance = "package" }, false, ""},
+		"good":                  {func(*usage.Record) {}, false, ""},
+		"good, old form":        {func(r *usage.Record) { r.MeteringSN = "" }, true, ""},
+		"frozen may be late":    {func(r *usage.Record) { r.InstanceID = "frozen" }, false, ""},
+		"from a package":        {func(r *usage.Record) { r.RelatePkgInstance = "package" }, false, ""},
+		"from an empty package": {func(r *usage.Record) { r.RelatePkgInstance = "empty package" }, false, ""},
+		"from one that stops":   {func(r *usage.Record) { r.RelatePkgInstance = "stops" }, false, ""},
+		"from a frozen package": {func(r *usage.Record) { r.RelatePkgInstance = "frozen package" }, false, ""},
+		"from its first second": {func(r *usage.Record) {
+			r.RelatePkgInstance = "package"
+			r.InstanceID = "frozen"
+			r.BeginTime = at(-4 * time.Hour)
+		}, false, ""},
+		"a second before that":       {func(r *usage.Record) { r.RelatePkgInstance = "package"; r.BeginTime = at(-4*time.Hour - time.Second) }, false, "013"},
+		"from one that stopped":      {func(r *usage.Record) { r.RelatePkgInstance = "stopped" }, false, "013"},
+		"from another ISV's package": {func(r *usage.Record) { r.RelatePkgInstance = "foreign package" }, false, "009"},
+		"from another buyer's":       {func(r *usage.Record) { r.RelatePkgInstance = "other's package" }, false, "013"},
+		"from another product's":     {func(r *usage.Record) { r.RelatePkgInstance = "other product's" }, false, "013"},
+		"from one that is gone":      {func(r *usage.Record) { r.RelatePkgInstance = "gone package" }, false, "013"},
+		"while it opens":             {func(r *usage.Record) { r.InstanceID = "opening" }, false, ""},
+		"not created yet":            {func(r *usage.Record) { r.InstanceID = "creating" }, false, "013"},
+		"failed":                     {func(r *usage.Record) { r.InstanceID = "failed" }, false, "013"},
+		"another ISV's":              {func(r *usage.Record) { r.InstanceID = "foreign" }, false, "009"},
+		"delisted":                   {func(r *usage.Record) { r.InstanceID = "delisted" }, false, "006"},
+		"old, another product":       {func(r *usage.Record) { r.ProductID = "OFFI2" }, true, "001"},
+		"old, no product":            {func(r *usage.Record) { r.ProductID = "" }, true, "001"},
 		"unknown instance":           {func(r *usage.Record) { r.InstanceID = "nobody" }, false, "001"},
 		"no instance":                {func(r *usage.Record) { r.InstanceID = "" }, false, "001"},
 		"unknown package":            {func(r *usage.Record) { r.RelatePkgInstance = "nobody" }, false, "001"},
@@ -81,7 +128,7 @@ func TestCheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := usage.Record{
-				InstanceID: "metered", RecordTime: "20260520T101000Z", BeginTime: "20260520T090000Z", EndTime: "20260520T100000Z",
+				ProductID: "OFFI1", InstanceID: "metered", RecordTime: "20260520T101000Z", BeginTime: "20260520T090000Z", EndTime: "20260520T100000Z",
 				UsageValue: "12.5", MeteringSN: "sn-1",
 			}
 			tc.change(&r)
@@ -99,4 +146,39 @@ func TestRecord_UnmarshalJSON_TakesWrongTypesAsText(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(`{"instance_id":7,"usage_value":12.50,"begin_time":{"a":1},"metering_sn":null,"end_time":"x","more":1}`), &r))
 	require.Equal(t, usage.Record{InstanceID: "7", UsageValue: "12.50", BeginTime: `{"a":1}`, EndTime: "x"}, r)
 	require.Error(t, json.Unmarshal([]byte(`"text"`), &r))
+}
+
+func TestCheck_Warnings(t *testing.T) {
+	t.Parallel()
+	midnight := time.Date(2026, 5, 19, 16, 0, 0, 0, time.UTC) // of May 20 in Beijing
+	for name, tc := range map[string]struct {
+		begin, end, recorded, now time.Time
+		want                      string
+	}{
+		"in time":                  {now.Add(-2 * time.Hour), now.Add(-time.Hour), now, now, ""},
+		"2 hours late":             {now.Add(-3 * time.Hour), now.Add(-2 * time.Hour), now, now, ""},
+		"a second later":           {now.Add(-3 * time.Hour), now.Add(-2 * time.Hour), now, now.Add(time.Second), "more than 2 hours"},
+		"recorded before it ended": {now.Add(-2 * time.Hour), now.Add(-time.Hour), now.Add(-time.Hour - time.Second), now, "before end_time"},
+		"daily, by 1 o'clock":      {midnight.AddDate(0, 0, -1), midnight, midnight, midnight.Add(time.Hour), ""},
+		"daily, a second later":    {midnight.AddDate(0, 0, -1), midnight, midnight, midnight.Add(time.Hour + time.Second), "20260519T170000Z"},
+		"longer than a day":        {midnight.AddDate(0, 0, -1), midnight.Add(time.Second), midnight.Add(time.Second), midnight.Add(time.Hour), "longer than a day"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v, err := usage.Check(usage.Record{
+				InstanceID: "frozen", MeteringSN: "sn", UsageValue: "1", BeginTime: tc.begin.Format(usage.TimeFormat), EndTime: tc.end.Format(usage.TimeFormat),
+				RecordTime: tc.recorded.Format(usage.TimeFormat),
+			}, true, tc.now, facts{})
+			require.NoError(t, err)
+			require.Empty(t, v.Code, v.Message)
+			require.Equal(t, tc.begin, v.Begin)
+			require.Equal(t, tc.end, v.End)
+			if tc.want == "" {
+				require.Empty(t, v.Warnings)
+				return
+			}
+			require.Len(t, v.Warnings, 1)
+			require.Contains(t, v.Warnings[0], tc.want)
+		})
+	}
 }
