@@ -30,11 +30,13 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/control"
 	"github.com/isvkit/isvkit/sandbox/internal/delivery"
 	"github.com/isvkit/isvkit/sandbox/internal/kitbook"
+	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
 	"github.com/isvkit/isvkit/sandbox/internal/openapiserver"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/outbox"
 	"github.com/isvkit/isvkit/sandbox/internal/queue"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
+	"github.com/isvkit/isvkit/sandbox/internal/usagebook"
 )
 
 // Version is the version of the sandbox.
@@ -99,17 +101,18 @@ type Config struct {
 
 // Sandbox is a marketplace.
 type Sandbox struct {
-	keys    Keys
-	store   *store.Store
-	clock   *clock.Clock
-	outbox  *outbox.Outbox
-	book    *orderbook.Book
-	queue   *queue.Queue
-	log     *slog.Logger
-	openAPI http.Handler
-	control http.Handler
-	kit     *kitbook.Book
-	centres http.Handler
+	keys     Keys
+	store    *store.Store
+	clock    *clock.Clock
+	outbox   *outbox.Outbox
+	book     *orderbook.Book
+	licenses *licensebook.Book
+	queue    *queue.Queue
+	log      *slog.Logger
+	openAPI  http.Handler
+	control  http.Handler
+	kit      *kitbook.Book
+	centres  http.Handler
 
 	mu         sync.Mutex
 	marketURL  string
@@ -151,15 +154,18 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 		return nil, errors.Join(fmt.Errorf("sandbox: database %s: %w", cfg.Database, err), st.Close())
 	}
 	s.outbox = outbox.New(st, s.clock, delivery.NewSender(cfg.HTTPClient), cfg.Logger)
-	if s.book, err = orderbook.New(orderbook.Config{Store: st, Clock: s.clock, Asker: s.outbox}); err != nil {
+	s.licenses = licensebook.New(st, s.clock, func(tx *store.Tx, p orderbook.Placement) (store.Order, error) { return s.book.Place(tx, p) })
+	if s.book, err = orderbook.New(orderbook.Config{Store: st, Clock: s.clock, Asker: s.outbox, Licences: s.licenses}); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
 	}
 	s.kit = kitbook.New(st, s.clock, s.AuthCentre)
 	s.centres = authcentre.New(s.kit, func() bool { return strings.HasPrefix(s.AuthCentre(), "https://") }, cfg.Logger)
 	s.outbox.Handle("", s.kit.AfterRelease(s.book))
+	s.outbox.Handle(licensebook.KindLicense, s.licenses)
+	s.outbox.Handle(licensebook.KindFile, s.licenses)
 	s.queue = queue.New(st, s.clock, queue.Work{Deliver: s.outbox.Deliver, Tick: s.tick}, cfg.Logger)
 	s.openAPI, err = openapiserver.New(openapiserver.Config{
-		Store: st, Clock: s.clock, AK: keys.AK, SK: keys.SK, BaseKey: keys.BaseKey, Observe: cfg.Observe, Log: cfg.Logger,
+		Store: st, Clock: s.clock, Usage: usagebook.New(st, s.clock, s.book.UsedUp), Licenses: s.licenses, Observe: cfg.Observe, Log: cfg.Logger,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
@@ -173,6 +179,8 @@ func (s *Sandbox) tick(ctx context.Context, subject string) error {
 	switch kind := outbox.KindOf(subject); kind {
 	case "":
 		return s.book.Tick(ctx, subject)
+	case licensebook.KindLicense:
+		return s.licenses.Tick(ctx, subject)
 	default:
 		return fmt.Errorf("nobody knows what to do with the timer of %s", subject)
 	}
@@ -348,12 +356,13 @@ func (s *Sandbox) UsageRecords(ctx context.Context, limit int) ([]sandboxapi.Usa
 // driver shows a Sandbox to the control API without making all of it public.
 type driver struct{ *Sandbox }
 
-func (d driver) Book() *orderbook.Book  { return d.book }
-func (d driver) Kit() *kitbook.Book     { return d.kit }
-func (d driver) Outbox() *outbox.Outbox { return d.outbox }
-func (d driver) Store() *store.Store    { return d.store }
-func (d driver) Clock() *clock.Clock    { return d.clock }
-func (d driver) Version() string        { return Version }
+func (d driver) Book() *orderbook.Book       { return d.book }
+func (d driver) Licenses() *licensebook.Book { return d.licenses }
+func (d driver) Outbox() *outbox.Outbox      { return d.outbox }
+func (d driver) Store() *store.Store         { return d.store }
+func (d driver) Clock() *clock.Clock         { return d.clock }
+func (d driver) Version() string             { return Version }
+func (d driver) Kit() *kitbook.Book          { return d.kit }
 
 func (d driver) SetProductionAddress(ctx context.Context, address string) error {
 	return d.store.Update(ctx, func(tx *store.Tx) error {

@@ -27,16 +27,18 @@ type Market interface {
 
 // Exchange is one request that the ISV made to the marketplace.
 type Exchange struct {
-	Time        time.Time
-	Operation   string // queryOrder, pushUsage, pushUsageOld; empty for anything else
-	Method      string
-	Path        string
-	Query       string
-	RequestBody []byte
-	Status      int
-	Code        string // MKT.0000, APIGW.0301 and so on
-	Detail      string // why it was refused, for people
-	OrderID     string
+	Time         time.Time
+	Operation    string // queryOrder, pushUsage, pushUsageOld and so on; empty for anything else
+	Method       string
+	Path         string
+	Query        string
+	SellerID     string // whose signature it has; empty if none was verified
+	RequestBody  []byte
+	Status       int
+	ResponseBody []byte
+	Code         string // MKT.0000, APIGW.0301 and so on
+	Detail       string // why it was refused, for people
+	OrderID      string
 }
 
 // Env is what the checks of one run share.

@@ -1189,7 +1189,10 @@ type OrderPlaced struct {
 
 	// Instances All instances that the order is about; `instance` is the first of them. Absent for licences.
 	Instances []Instance `json:"instances,omitempty,omitzero"`
-	Order     Order      `json:"order"`
+
+	// Licenses The licences that were bought; absent for anything else.
+	Licenses []License `json:"licenses,omitempty,omitzero"`
+	Order    Order     `json:"order"`
 }
 
 // OrderStatus `awaiting-acceptance` it is paid, and the buyer has yet to accept what was agreed; `processing` the ISV is being called for at least

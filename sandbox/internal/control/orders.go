@@ -121,6 +121,9 @@ func (s *server) PlaceOrder(ctx context.Context, r PlaceOrderRequestObject) (Pla
 	}
 	o, instances, err := s.s.Book().Buy(ctx, p)
 	placed, err := s.placed(ctx, o, instances, err)
+	if err == nil && len(instances) == 0 {
+		placed.Licenses, err = s.licensesOf(ctx, o)
+	}
 	return PlaceOrder201JSONResponse(placed), err
 }
 

@@ -16,6 +16,8 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/kitbook"
+	"github.com/isvkit/isvkit/sandbox/internal/license"
+	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/outbox"
@@ -31,6 +33,7 @@ const maxWait = 60 * time.Second
 // Sandbox is what the control API drives.
 type Sandbox interface {
 	Book() *orderbook.Book
+	Licenses() *licensebook.Book
 	Outbox() *outbox.Outbox
 	Kit() *kitbook.Book
 	Store() *store.Store
@@ -83,10 +86,13 @@ func answerError(err error, c echo.Context, log *slog.Logger) {
 	var h *echo.HTTPError
 	var illegal *lifecycle.IllegalMoveError
 	var refusal *orderbook.Refusal
+	var illegalLicense *license.IllegalMoveError
 	switch {
 	case errors.As(err, &p):
 	case errors.As(err, &illegal):
 		p = &problem{http.StatusConflict, "illegal-move", illegal.Error()}
+	case errors.As(err, &illegalLicense):
+		p = &problem{http.StatusConflict, "illegal-move", illegalLicense.Error()}
 	case errors.As(err, &refusal):
 		p = refused(refusal)
 	case errors.Is(err, orderbook.ErrInvalid), errors.Is(err, outbox.ErrInvalid), errors.Is(err, catalogue.ErrInvalid):
@@ -202,23 +208,4 @@ func (s *server) ListAttempts(ctx context.Context, r ListAttemptsRequestObject) 
 		}
 	}
 	return list, err
-}
-
-
-func (s *server) ListUsageRecords(ctx context.Context, r ListUsageRecordsRequestObject) (ListUsageRecordsResponseObject, error) {
-	records, err := s.s.Store().UsageRecords(ctx, limit(r.Params.Limit))
-	list := ListUsageRecords200JSONResponse{UsageRecords: make([]sandboxapi.UsageRecord, len(records))}
-	for i, u := range records {
-		list.UsageRecords[i] = UsageView(u)
-	}
-	return list, err
-}
-
-// UsageView is a usage record as the control API shows it.
-func UsageView(u store.UsageRecord) sandboxapi.UsageRecord {
-	return sandboxapi.UsageRecord{
-		MeteringSN: u.MeteringSN, InstanceID: u.InstanceID, PackageInstanceID: u.RelatePkgInstance, BeginTime: u.BeginTime, EndTime: u.EndTime,
-		RecordTime: u.RecordTime, UsageValue: u.UsageValue, ReceivedTime: u.ReceivedAt, Accepted: u.Accepted(),
-		ErrorCode: string(u.Rejection.Code), ErrorMsg: u.Rejection.Message,
-	}
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/isvkit/isvkit/openapi/contract"
-	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
 	"github.com/isvkit/isvkit/sandbox/internal/license"
@@ -19,8 +18,8 @@ var (
 	bought  = time.Date(2026, 1, 1, 8, 0, 0, 0, time.UTC)
 	expiry  = time.Date(2027, 1, 1, 15, 59, 59, 0, time.UTC)
 	later   = time.Date(2028, 1, 1, 15, 59, 59, 0, time.UTC)
-	renewal = lifecycle.Order{OrderID: "CS-renew", OrderLineID: "CS-renew-000001", Type: marketplaceapi.OrderRenew}
-	leaving = lifecycle.Order{OrderID: "CS-leave", OrderLineID: "CS-leave-000001", Type: marketplaceapi.OrderUnsubscribe}
+	renewal = lifecycle.Order{OrderID: "CS-renew", OrderLineID: "CS-renew-000001"}
+	leaving = lifecycle.Order{OrderID: "CS-leave", OrderLineID: "CS-leave-000001"}
 )
 
 // states are licences in every state there is, each made by the moves that lead to it.

@@ -17,9 +17,24 @@ type ServerInterface interface {
 	// PushUsage Push usage records
 	// (POST /api/mkp-openapi-public/global/v1/isv/usage-data)
 	PushUsage(ctx echo.Context, params PushUsageParams) error
+	// ActivateLicense Activate one licence
+	// (POST /api/mkp-openapi-public/global/v1/license/activate)
+	ActivateLicense(ctx echo.Context) error
+	// LicenseHeartbeat Ask for the state of one licence
+	// (POST /api/mkp-openapi-public/global/v1/license/heartbeat)
+	LicenseHeartbeat(ctx echo.Context) error
+	// UploadFile Hand over a file or a text that the marketplace asked for
+	// (POST /api/mkp-openapi-public/global/v1/market-event/{event_id}/file)
+	UploadFile(ctx echo.Context, eventID string) error
 	// QueryOrder Ask for one order
 	// (GET /api/mkp-openapi-public/global/v1/order/query)
 	QueryOrder(ctx echo.Context, params QueryOrderParams) error
+	// ActivateLicenses Activate up to 100 licences
+	// (POST /api/mkp-openapi-public/global/v2/license/activate)
+	ActivateLicenses(ctx echo.Context) error
+	// LicenseHeartbeats Ask for the states of up to 100 licences
+	// (POST /api/mkp-openapi-public/global/v2/license/heartbeat)
+	LicenseHeartbeats(ctx echo.Context) error
 	// PushUsageOld Push usage records, the older form
 	// (POST /rest/marketplace/v1/isv/usage-data)
 	PushUsageOld(ctx echo.Context) error
@@ -95,6 +110,40 @@ func (w *ServerInterfaceWrapper) PushUsage(ctx echo.Context) error {
 	return err
 }
 
+// ActivateLicense converts echo context to params.
+func (w *ServerInterfaceWrapper) ActivateLicense(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ActivateLicense(ctx)
+	return err
+}
+
+// LicenseHeartbeat converts echo context to params.
+func (w *ServerInterfaceWrapper) LicenseHeartbeat(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LicenseHeartbeat(ctx)
+	return err
+}
+
+// UploadFile converts echo context to params.
+func (w *ServerInterfaceWrapper) UploadFile(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "event_id" -------------
+	var eventID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UploadFile(ctx, eventID)
+	return err
+}
+
 // QueryOrder converts echo context to params.
 func (w *ServerInterfaceWrapper) QueryOrder(ctx echo.Context) error {
 	var err error
@@ -117,6 +166,24 @@ func (w *ServerInterfaceWrapper) QueryOrder(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.QueryOrder(ctx, params)
+	return err
+}
+
+// ActivateLicenses converts echo context to params.
+func (w *ServerInterfaceWrapper) ActivateLicenses(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ActivateLicenses(ctx)
+	return err
+}
+
+// LicenseHeartbeats converts echo context to params.
+func (w *ServerInterfaceWrapper) LicenseHeartbeats(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.LicenseHeartbeats(ctx)
 	return err
 }
 
@@ -179,5 +246,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/api/mkp-openapi-public/global/v1/order/query", wrapper.QueryOrder, options.OperationMiddlewares["queryOrder"]...)
 	router.POST(options.BaseURL+"/api/mkp-openapi-public/global/v1/isv/usage-data", wrapper.PushUsage, options.OperationMiddlewares["pushUsage"]...)
 	router.POST(options.BaseURL+"/rest/marketplace/v1/isv/usage-data", wrapper.PushUsageOld, options.OperationMiddlewares["pushUsageOld"]...)
+	router.POST(options.BaseURL+"/api/mkp-openapi-public/global/v1/market-event/:event_id/file", wrapper.UploadFile, options.OperationMiddlewares["uploadFile"]...)
+	router.POST(options.BaseURL+"/api/mkp-openapi-public/global/v1/license/activate", wrapper.ActivateLicense, options.OperationMiddlewares["activateLicense"]...)
+	router.POST(options.BaseURL+"/api/mkp-openapi-public/global/v2/license/activate", wrapper.ActivateLicenses, options.OperationMiddlewares["activateLicenses"]...)
+	router.POST(options.BaseURL+"/api/mkp-openapi-public/global/v1/license/heartbeat", wrapper.LicenseHeartbeat, options.OperationMiddlewares["licenseHeartbeat"]...)
+	router.POST(options.BaseURL+"/api/mkp-openapi-public/global/v2/license/heartbeat", wrapper.LicenseHeartbeats, options.OperationMiddlewares["licenseHeartbeats"]...)
 
 }

@@ -3,14 +3,13 @@ package openapiserver
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,58 +17,60 @@ import (
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
-	"github.com/isvkit/isvkit/sandbox/internal/order"
+	"github.com/isvkit/isvkit/sandbox/internal/license"
+	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
-	"github.com/isvkit/isvkit/sandbox/internal/usage"
+	"github.com/isvkit/isvkit/sandbox/internal/usagebook"
 	"github.com/isvkit/isvkit/sdk/signature"
 )
 
 const (
 	// maxBody is what the gateway takes with AK/SK.
 	maxBody = 12 << 20
-	// maxRecords is how many usage records fit into one push.
-	maxRecords = 1000
 	// usageLeeway is how far the ts of a usage push may be off. Nothing is published; this is the gateway's own limit.
 	usageLeeway = 15 * time.Minute
 )
 
 // Exchange is one request to the open API and how it was answered.
 type Exchange struct {
-	Time        time.Time // real time
-	Operation   string    // queryOrder, pushUsage, pushUsageOld; empty for any other path
-	Method      string
-	Path        string
-	Query       string
-	RequestBody []byte
-	Status      int
-	Code        string // MKT.0000, APIGW.0301, …
-	Detail      string // why it was refused
-	OrderID     string // queryOrder: the order asked for
+	Time         time.Time // real time
+	Operation    string    // queryOrder, pushUsage and so on, as the contract names it; empty for any other path
+	Method       string
+	Path         string
+	Query        string
+	SellerID     string // whose signature it has; empty if none was verified
+	RequestBody  []byte
+	Status       int
+	ResponseBody []byte
+	Code         string // MKT.0000, 92020000, APIGW.0301, …
+	Detail       string // why it was refused
+	OrderID      string // queryOrder: the order asked for
 }
 
 // Config is what the server needs.
 type Config struct {
-	Store   *store.Store
-	Clock   *clock.Clock
-	AK, SK  string
-	BaseKey string // signs the bodies of usage pushes
-	Observe func(Exchange)
-	Log     *slog.Logger
+	Store    *store.Store
+	Clock    *clock.Clock
+	Usage    *usagebook.Book
+	Licenses *licensebook.Book
+	Observe  func(Exchange)
+	Log      *slog.Logger
 }
 
 // New gives the handler of the open API.
 func New(cfg Config) (http.Handler, error) {
-	aksk, err := signature.NewAKSK(signature.AKSKConfig{
-		Secret: func(_ context.Context, ak string) (string, bool, error) { return cfg.SK, ak == cfg.AK, nil },
-	})
+	s := &server{cfg: cfg, sellers: &sellers{store: cfg.Store}}
+	var err error
+	s.aksk, err = signature.NewAKSK(signature.AKSKConfig{Secret: func(ctx context.Context, ak string) (string, bool, error) {
+		seller, found, err := s.sellers.find(ctx, ak)
+		if err != nil || !found {
+			return "", false, err
+		}
+		return seller.Keys.SK, true, nil
+	}})
 	if err != nil {
 		return nil, err
 	}
-	bodies, err := signature.NewUsage(signature.Config{Keys: []string{cfg.BaseKey}, Leeway: usageLeeway})
-	if err != nil {
-		return nil, err
-	}
-	s := &server{cfg: cfg, aksk: aksk, bodies: bodies}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerError
@@ -79,10 +80,13 @@ func New(cfg Config) (http.Handler, error) {
 }
 
 type server struct {
-	cfg    Config
-	aksk   *signature.AKSK
-	bodies *signature.Usage
+	cfg     Config
+	aksk    *signature.AKSK
+	sellers *sellers
+	bodies  sync.Map // verifiers of the bodies of usage pushes, by base key
 }
+
+var _ ServerInterface = (*server)(nil)
 
 // refusal is an error that is answered. The gateway and the two kinds of operations each have their own shape for it.
 type refusal struct {
@@ -108,161 +112,77 @@ func exchangeOf(c echo.Context) *Exchange {
 	return x
 }
 
-var operations = map[string]string{
-	"/api/mkp-openapi-public/global/v1/order/query":    "queryOrder",
-	"/api/mkp-openapi-public/global/v1/isv/usage-data": "pushUsage",
-	"/rest/marketplace/v1/isv/usage-data":              "pushUsageOld",
-}
-
 // gateway does what the API gateway in front of the marketplace does: it reads the body and verifies AK/SK. The newer usage push
 // also comes without AK/SK, because it is open whether the real one asks for it there.
 func (s *server) gateway(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		req := c.Request()
-		x := &Exchange{Time: time.Now(), Operation: operations[req.URL.Path], Method: req.Method, Path: req.URL.Path, Query: req.URL.RawQuery}
+		req, resp := c.Request(), c.Response()
+		o := operationOf(req.URL.Path)
+		x := &Exchange{Time: time.Now(), Operation: o.id, Method: req.Method, Path: req.URL.Path, Query: req.URL.RawQuery}
 		c.Set(exchangeKey, x)
+		var copied *copyingWriter
+		if s.cfg.Observe != nil {
+			copied = &copyingWriter{ResponseWriter: resp.Writer}
+			resp.Writer = copied
+		}
 		// The sandbox's time, so that an ISV may follow a clock that was moved.
-		c.Response().Header().Set("Date", s.cfg.Clock.Now().Format(http.TimeFormat))
-		err := s.pass(c, x, next)
+		resp.Header().Set("Date", s.cfg.Clock.Now().Format(http.TimeFormat))
+		err := s.pass(c, x, o, next)
 		if err != nil {
 			c.Error(err)
 		}
-		x.Status = c.Response().Status
+		x.Status = resp.Status
 		if s.cfg.Observe != nil {
+			x.ResponseBody = copied.body.Bytes()
 			s.cfg.Observe(*x)
 		}
 		return nil
 	}
 }
 
-func (s *server) pass(c echo.Context, x *Exchange, next echo.HandlerFunc) error {
+// copyingWriter keeps what is answered, for whoever observes it.
+type copyingWriter struct {
+	http.ResponseWriter
+	body bytes.Buffer
+}
+
+func (w *copyingWriter) Write(p []byte) (int, error) {
+	w.body.Write(p)
+	return w.ResponseWriter.Write(p)
+}
+
+func (s *server) pass(c echo.Context, x *Exchange, o operation, next echo.HandlerFunc) error {
 	req := c.Request()
-	body, err := io.ReadAll(io.LimitReader(req.Body, maxBody+1))
-	if err != nil {
-		return refuse(http.StatusBadRequest, "APIGW.0106", "The request body could not be read")
+	if req.Body != http.NoBody {
+		body, err := io.ReadAll(io.LimitReader(req.Body, maxBody+1))
+		if err != nil {
+			return refuse(http.StatusBadRequest, "APIGW.0106", "The request body could not be read")
+		}
+		if len(body) > maxBody {
+			return refuse(http.StatusRequestEntityTooLarge, "APIGW.0201", "The request body is longer than 12 MB")
+		}
+		x.RequestBody = body
 	}
-	if len(body) > maxBody {
-		return refuse(http.StatusRequestEntityTooLarge, "APIGW.0201", "The request body is longer than 12 MB")
-	}
-	x.RequestBody = body
-	req.Body = io.NopCloser(bytes.NewReader(body))
-	if x.Operation == "pushUsage" && req.Header.Get("Authorization") == "" {
+	if o.id == "pushUsage" && req.Header.Get("Authorization") == "" {
 		return next(c)
 	}
-	if _, err := s.aksk.Verify(req, body); err != nil {
+	ak, err := s.aksk.Verify(req, x.RequestBody)
+	var fault *signature.Error
+	if err != nil && !errors.As(err, &fault) {
+		return err // ours
+	}
+	if err != nil {
 		return refuse(http.StatusUnauthorized, "APIGW.0301", "Incorrect IAM authentication information: %s", err)
 	}
+	seller, found, err := s.sellers.find(req.Context(), ak)
+	if err != nil {
+		return err
+	}
+	if !found { // removed in this moment
+		return refuse(http.StatusUnauthorized, "APIGW.0301", "Incorrect IAM authentication information: no such AK")
+	}
+	x.SellerID = seller.ID
 	return next(c)
-}
-
-// QueryOrder answers an order, one of ours or a mock.
-func (s *server) QueryOrder(c echo.Context, params marketplaceapi.QueryOrderParams) error {
-	x := exchangeOf(c)
-	x.OrderID = params.OrderID
-	if n := len(params.OrderID); n == 0 || n > 64 {
-		return &refusal{http.StatusInternalServerError, "MKT.0100", "Failure of input parameter", "orderId: expected 1 to 64 characters"}
-	}
-	if len(params.OrderLineID) > 64 {
-		return &refusal{http.StatusInternalServerError, "MKT.0100", "Failure of input parameter", "orderLineId: expected at most 64 characters"}
-	}
-	doc, ok := order.Mock(params.OrderID)
-	if !ok {
-		o, err := s.cfg.Store.Order(c.Request().Context(), params.OrderID)
-		if errors.Is(err, store.ErrNotFound) {
-			return &refusal{http.StatusUnauthorized, "MKT.0150", "Illegal operation", "orderId: you have no such order"}
-		}
-		if err != nil {
-			return err
-		}
-		doc = o.Document
-	}
-	if params.OrderLineID != "" {
-		lines := doc.OrderLine
-		doc.OrderLine = nil
-		for _, l := range lines {
-			if l.OrderLineID == params.OrderLineID {
-				doc.OrderLine = append(doc.OrderLine, l)
-			}
-		}
-		if doc.OrderLine == nil {
-			return &refusal{http.StatusUnauthorized, "MKT.0150", "Illegal operation", "orderLineId: the order has no such line"}
-		}
-	}
-	x.Code = "MKT.0000"
-	return c.JSON(http.StatusOK, marketplaceapi.OrderAnswer{ResultCode: "MKT.0000", ResultMsg: "Success", OrderInfo: doc})
-}
-
-// PushUsage takes usage records in the newer form.
-func (s *server) PushUsage(c echo.Context, params marketplaceapi.PushUsageParams) error {
-	x := exchangeOf(c)
-	err := s.bodies.Verify(c.Request().Context(), signature.Params{Signature: params.Signature, Timestamp: params.TS, Nonce: params.Nonce}, x.RequestBody)
-	if err != nil {
-		return refuse(http.StatusBadRequest, "MKT.0102", "Invalid body sign: %s", err)
-	}
-	rejected, err := s.take(c, true)
-	if err != nil {
-		return err
-	}
-	if len(rejected) == 0 {
-		x.Code = "MKT.0000"
-		return c.JSON(http.StatusOK, marketplaceapi.UsageAnswer{ErrorCode: "MKT.0000", ErrorMsg: "Success"})
-	}
-	x.Code = "94060999"
-	x.Detail = fmt.Sprintf("%d records were not accepted; the first: %s %s", len(rejected), rejected[0].ErrorCode, rejected[0].ErrorMsg)
-	return c.JSON(http.StatusOK, marketplaceapi.UsageAnswer{
-		ErrorCode: "94060999", ErrorMsg: "Failed", Data: marketplaceapi.AbnormalUsageData{AbnormalUsageData: rejected},
-	})
-}
-
-// PushUsageOld takes usage records in the older form, whose answer does not tell of bad records.
-func (s *server) PushUsageOld(c echo.Context) error {
-	if _, err := s.take(c, false); err != nil {
-		return err
-	}
-	exchangeOf(c).Code = "MKT.0000"
-	return c.JSON(http.StatusOK, marketplaceapi.UsageAnswer{ErrorCode: "MKT.0000", ErrorMsg: "Success"})
-}
-
-// take judges and keeps the records of a push, all in one transaction.
-func (s *server) take(c echo.Context, withSN bool) ([]marketplaceapi.AbnormalUsageRecord, error) {
-	if media, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return nil, refuse(http.StatusBadRequest, "MKT.0199", "Request parameter error: Content-Type: expected application/json")
-	}
-	var push struct {
-		Records *[]usage.Record `json:"usage_records"`
-	}
-	if err := json.Unmarshal(exchangeOf(c).RequestBody, &push); err != nil {
-		return nil, refuse(http.StatusBadRequest, "MKT.0101", "Invalid parameter: the body is not an object with a list usage_records of objects")
-	}
-	switch {
-	case push.Records == nil:
-		return nil, refuse(http.StatusBadRequest, "MKT.0101", "Invalid parameter: usage_records is missing")
-	case len(*push.Records) == 0:
-		return nil, &refusal{http.StatusInternalServerError, "MKT.9002", "Invalid usage entities", "usage_records is empty"}
-	case len(*push.Records) > maxRecords:
-		return nil, refuse(http.StatusInternalServerError, "MKT.9003", "Usage records exceed the limit: %d, expected at most %d", len(*push.Records), maxRecords)
-	}
-	var rejected []marketplaceapi.AbnormalUsageRecord
-	err := s.cfg.Store.Update(c.Request().Context(), func(tx *store.Tx) error {
-		now := s.cfg.Clock.Now()
-		for _, r := range *push.Records {
-			rejection, err := usage.Check(r, withSN, now, tx.UsageFacts())
-			if err != nil {
-				return err
-			}
-			if err := tx.AddUsage(store.UsageRecord{Record: r, ReceivedAt: now, Rejection: rejection}); err != nil {
-				return err
-			}
-			if rejection.Code != "" {
-				rejected = append(rejected, marketplaceapi.AbnormalUsageRecord{
-					InstanceID: r.InstanceID, MeteringSN: r.MeteringSN, BeginTime: r.BeginTime, EndTime: r.EndTime,
-					ErrorCode: rejection.Code, ErrorMsg: rejection.Message,
-				})
-			}
-		}
-		return nil
-	})
-	return rejected, err
 }
 
 // answerError is the one place where an error becomes an answer.
@@ -271,19 +191,27 @@ func (s *server) answerError(err error, c echo.Context) {
 		return
 	}
 	x := exchangeOf(c)
+	o := operationOf(x.Path)
 	var r *refusal
 	var h *echo.HTTPError
 	switch {
 	case errors.As(err, &r):
 	case errors.As(err, &h) && h.Code == http.StatusNotFound:
 		r = refuse(http.StatusNotFound, "APIGW.0101", "The API does not exist or has not been published")
+	case errors.As(err, &h) && h.Code == http.StatusMethodNotAllowed && o.kind == licenses:
+		r = refuse(http.StatusMethodNotAllowed, license.CodeMethod, "req method is invalid: expected %s", o.method)
 	case errors.As(err, &h) && h.Code == http.StatusMethodNotAllowed:
 		r = refuse(http.StatusMethodNotAllowed, "APIGW.0101", "The API does not exist or has not been published: method %s", x.Method)
+	case errors.As(err, &h) && o.kind == licenses:
+		r = refuse(http.StatusBadRequest, license.CodeRequestParameter, "req param is invalid: %v", h.Message)
 	case errors.As(err, &h):
 		r = refuse(http.StatusBadRequest, "MKT.0101", "Invalid parameter: %v", h.Message)
 	default:
 		s.cfg.Log.Error("open API: cannot answer", "operation", x.Operation, "error", err)
 		r = refuse(http.StatusInternalServerError, "MKT.0999", "System internal error")
+		if o.kind == licenses {
+			r = refuse(http.StatusInternalServerError, license.CodeInternal, "internal error")
+		}
 	}
 	x.Code, x.Detail = r.code, r.msg
 	if r.extra != "" {
@@ -293,8 +221,10 @@ func (s *server) answerError(err error, c echo.Context) {
 	switch {
 	case strings.HasPrefix(r.code, "APIGW."):
 		answer = marketplaceapi.GatewayErrorAnswer{ErrorCode: r.code, ErrorMsg: r.msg, RequestID: strings.ReplaceAll(uuid.NewString(), "-", "")}
-	case x.Operation == "queryOrder":
+	case o.kind == orders:
 		answer = marketplaceapi.OrderErrorAnswer{ResultCode: r.code, ResultMsg: r.msg, ExtraInfo: r.extra}
+	case o.kind == licenses:
+		answer = marketplaceapi.LicenseErrorAnswer{ErrorCode: r.code, ErrorMsg: cut(r.msg, 1024)}
 	default:
 		answer = marketplaceapi.UsageErrorAnswer{ErrorCode: r.code, ErrorMsg: cut(r.msg, 255), ExtraInfo: r.extra}
 	}

@@ -55,6 +55,9 @@ func (b *Book) buy(tx *store.Tx, p Purchase, cause string) (o store.Order, insta
 	if p.Trial {
 		placement.Type = marketplaceapi.OrderTrial
 	}
+	if product.License {
+		placement.Status = sandboxapi.OrderCompleted // the code is there; nothing has to be done by the ISV
+	}
 	onAcceptance := product.Provision == catalogue.OnAcceptance
 	if onAcceptance {
 		placement.Status = sandboxapi.OrderAwaitingAcceptance

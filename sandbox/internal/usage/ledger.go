@@ -39,7 +39,7 @@ func (p Package) Left() Decimal { return p.Amount.Sub(p.Used) }
 type Deduction struct {
 	LineID string
 	Amount Decimal
-	UsedUp bool // nothing is left of a package that stops when it is used up
+	UsedUp bool // nothing is left of the package
 }
 
 // Entry is what a record comes to. Usage is the sum of the deductions, of Charged and of Unpaid.
@@ -78,7 +78,7 @@ func Enter(value Decimal, begin time.Time, price Decimal, packages []Package) En
 		}
 		rest = rest.Sub(taken)
 		e.Deductions = append(e.Deductions, Deduction{
-			LineID: p.LineID, Amount: taken, UsedUp: p.StopWhenUsedUp && taken.Cmp(p.Left()) == 0,
+			LineID: p.LineID, Amount: taken, UsedUp: taken.Cmp(p.Left()) == 0,
 		})
 	}
 	if stops {

@@ -162,9 +162,13 @@ func Check(r Record, withSN bool, now time.Time, facts Facts) (v Verdict, err er
 	return v, nil
 }
 
-// meterable: what is frozen is not in use, but its last records may still be on their way.
-func meterable(s sandboxapi.InstanceStatus) bool {
-	return s == sandboxapi.InstanceReady || s == sandboxapi.InstanceFrozen || s == sandboxapi.InstanceOpening
+// meterable tells whether usage of an instance may still come in. What is frozen is not in use, but its last records may still be on
+// their way.
+func meterable(s sandboxapi.InstanceStatus) bool { return Pays(s) || s == sandboxapi.InstanceOpening }
+
+// Pays tells whether a package of this status pays for usage. One that expired is frozen, and pays for what was used before.
+func Pays(s sandboxapi.InstanceStatus) bool {
+	return s == sandboxapi.InstanceReady || s == sandboxapi.InstanceFrozen
 }
 
 // relation judges the package that a record names. Which codes its faults have is not published; the nearest are taken.
@@ -186,7 +190,7 @@ func relation(id string, v Verdict, facts Facts) (*Package, Rejection, error) {
 		return reject(marketplaceapi.RecordInstanceState, "the package is of product %s, the instance of %s", i.Product, v.Instance.Product)
 	case i.Buyer != v.Instance.Buyer:
 		return reject(marketplaceapi.RecordInstanceState, "the package is another buyer's")
-	case !meterable(i.Status):
+	case !Pays(i.Status):
 		return reject(marketplaceapi.RecordInstanceState, "the package is %s", i.Status)
 	case !i.Package.Valid(v.Begin):
 		return reject(marketplaceapi.RecordInstanceState, "begin_time is not within the time of the package, %s to %s",

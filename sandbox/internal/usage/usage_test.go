@@ -47,6 +47,7 @@ func (facts) Instance(id string) (usage.Instance, bool, error) {
 		"other's package": func() usage.Instance { packaged.Buyer = "another"; return packaged },
 		"other product's": func() usage.Instance { packaged.Product = "another"; return packaged },
 		"gone package":    func() usage.Instance { packaged.Status = sandboxapi.InstanceReleased; return packaged },
+		"opening package": func() usage.Instance { packaged.Status = sandboxapi.InstanceOpening; return packaged },
 		"frozen package":  func() usage.Instance { packaged.Status = sandboxapi.InstanceFrozen; return packaged },
 	}[id]
 	if change == nil {
@@ -87,6 +88,7 @@ func TestCheck(t *testing.T) {
 		"from another buyer's":       {func(r *usage.Record) { r.RelatePkgInstance = "other's package" }, false, "013"},
 		"from another product's":     {func(r *usage.Record) { r.RelatePkgInstance = "other product's" }, false, "013"},
 		"from one that is gone":      {func(r *usage.Record) { r.RelatePkgInstance = "gone package" }, false, "013"},
+		"from one that opens":        {func(r *usage.Record) { r.RelatePkgInstance = "opening package" }, false, "013"},
 		"while it opens":             {func(r *usage.Record) { r.InstanceID = "opening" }, false, ""},
 		"not created yet":            {func(r *usage.Record) { r.InstanceID = "creating" }, false, "013"},
 		"failed":                     {func(r *usage.Record) { r.InstanceID = "failed" }, false, "013"},
