@@ -40,6 +40,9 @@ func scanUsage(row interface{ Scan(...any) error }) (u UsageRecord, err error) {
 		return u, err
 	}
 	u.ReceivedAt = fromMillis(received)
+	if string(warnings) == "[]" {
+		return u, nil
+	}
 	return u, json.Unmarshal(warnings, &u.Warnings)
 }
 
