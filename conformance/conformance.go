@@ -24,6 +24,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/isvkit/isvkit/conformance/report"
@@ -210,7 +211,8 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 		Charging: opts.Charging, With: opts.With,
 		AnswerLimit: opts.AnswerLimit, ReadyLimit: opts.ReadyLimit, UsageWait: opts.UsageWait, PollEvery: 100 * time.Millisecond,
 	}
-	closeMarket, err := openMarket(ctx, &opts, env)
+	var ours atomic.Pointer[string]
+	closeMarket, err := openMarket(ctx, &opts, env, &ours)
 	if err != nil {
 		return nil, err
 	}
@@ -228,6 +230,9 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 		return nil, err
 	}
 	r.DurationMS = time.Since(started).Milliseconds()
+	if problem := ours.Load(); problem != nil {
+		r.Problem = *problem
+	}
 	r.Judge()
 	if opts.Hold != nil {
 		opts.Hold(r)
@@ -250,8 +255,9 @@ func Unjudged(opts Options, problem error) *Report {
 	return r
 }
 
-// openMarket starts the marketplace that the ISV asks for orders.
-func openMarket(ctx context.Context, opts *Options, env *suite.Env) (closeAll func(), err error) {
+// openMarket starts the marketplace that the ISV asks for orders. Every answer of its own is compared with the contract, and what is
+// not as it says is kept in ours: nobody can be judged by a market that does not keep its own rules.
+func openMarket(ctx context.Context, opts *Options, env *suite.Env, ours *atomic.Pointer[string]) (closeAll func(), err error) {
 	listener := opts.MarketListener
 	if listener == nil {
 		listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", opts.MarketListen)
@@ -264,7 +270,13 @@ func openMarket(ctx context.Context, opts *Options, env *suite.Env) (closeAll fu
 	}
 	market, err := sandbox.New(context.WithoutCancel(ctx), sandbox.Config{
 		Keys:    sandbox.Keys{BaseKey: opts.BaseKey, AK: opts.AK, SK: opts.SK},
-		Observe: func(x sandbox.Exchange) { env.Observe(suite.Exchange(x)) },
+		Observe: func(x sandbox.Exchange) {
+			if found := x.Violations(); len(found) > 0 {
+				problem := fmt.Sprintf("this program's own answer to %s %s is not as the contract says (%s); please report it", x.Method, x.Path, found[0])
+				ours.CompareAndSwap(nil, &problem)
+			}
+			env.Observe(suite.Exchange(x))
+		},
 		Logger:  opts.Logger,
 	})
 	if err != nil {
