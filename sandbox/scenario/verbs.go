@@ -1,0 +1,157 @@
+package scenario
+
+import (
+	"maps"
+	"slices"
+)
+
+// verb is a word that a step can begin with.
+type verb struct {
+	name      string
+	operation string // of the control API; empty for the verbs that this package does itself
+	main      string // the field that is meant where a step gives a plain value instead of fields
+}
+
+// verbs are short names for operations of the control API. Everything else is reached with call.
+var verbs = []verb{
+	// orders
+	{"buy", "placeOrder", "skuCode"},
+	{"renew", "renewInstance", "orderLineId"},
+	{"upgrade", "upgradeInstance", "orderLineId"},
+	{"release", "releaseInstance", "orderLineId"},
+	{"freeze", "freezeInstance", "orderLineId"},
+	{"unfreeze", "unfreezeInstance", "orderLineId"},
+	{"restart", "restartCall", "callId"},
+	// time and place
+	{"advance", "advanceClock", "duration"},
+	{"provider", "setProvider", "productionAddress"},
+}
+
+// The verbs that are no operations.
+const (
+	verbExpect    = "expect"
+	verbWait      = "wait"
+	verbCall      = "call"
+	verbOpenAPI   = "openapi"
+	verbPushUsage = "pushUsage"
+)
+
+var own = []verb{{name: verbExpect}, {name: verbWait}, {name: verbCall}, {name: verbOpenAPI}, {name: verbPushUsage}}
+
+func verbNames() []string {
+	var names []string
+	for _, v := range slices.Concat(verbs, own) {
+		names = append(names, v.name)
+	}
+	return names
+}
+
+// short are names that files may use for fields of operations that are called otherwise. Wherever an operation or a thing has a
+// field of the long name and none of the short one, the short one is understood.
+var short = map[string]string{
+	"sku": "skuCode", "product": "productCode", "instance": "orderLineId", "order": "orderId", "seller": "sellerId", "buyer": "buyerId",
+	"params": "extendParams", "address": "productionAddress", "tenant": "tenantId", "user": "userName", "event": "eventId",
+}
+
+// longName gives the name that the document uses.
+func longName(name string, names []string) string {
+	if long, ok := short[name]; ok && !slices.Contains(names, name) && slices.Contains(names, long) {
+		return long
+	}
+	return name
+}
+
+// withShort adds the short names that are understood beside names, for messages.
+func withShort(names []string) []string {
+	all := slices.Clone(names)
+	for _, s := range slices.Sorted(maps.Keys(short)) {
+		if i := slices.Index(all, short[s]); i >= 0 && !slices.Contains(names, s) {
+			all[i] = s
+		}
+	}
+	return all
+}
+
+// noun is something that can be expected of.
+type noun struct {
+	name      string
+	operation string // that tells about it
+	param     string // parameter of the operation that takes the noun's value
+	by        string // or the field of the items that it is compared with
+	list      string // the field of the answer that has the items; empty where the answer itself is the thing
+	many      bool   // the items are expected of together, oldest first
+}
+
+var nouns = []noun{
+	{name: "instance", operation: "getInstance", param: "orderLineId"},
+	{name: "order", operation: "listOrders", list: "orders", by: "orderId"},
+	{name: "sku", operation: "listProducts", list: "products", by: "skuCode"},
+	{name: "sandbox", operation: "getStatus"},
+	{name: "instances", operation: "listInstances", list: "instances", many: true},
+	{name: "orders", operation: "listOrders", list: "orders", by: "orderLineId", many: true},
+	{name: "calls", operation: "listCalls", param: "orderLineId", list: "calls", many: true},
+	{name: "attempts", operation: "listAttempts", param: "orderLineId", list: "attempts", many: true},
+	{name: "usage", operation: "listUsageRecords", list: "usageRecords", by: "instanceId", many: true},
+}
+
+// all is the value of a noun that leaves nothing out.
+const all = "all"
+
+func nounNames() []string {
+	names := make([]string, len(nouns))
+	for i, n := range nouns {
+		names[i] = n.name
+	}
+	return names
+}
+
+// item is the schema of what a noun is about.
+func (n noun) item() schema {
+	op := controlDoc().operations[n.operation]
+	if n.list == "" {
+		return op.answer
+	}
+	list := op.doc.resolve(op.doc.properties(op.answer)[n.list])
+	return op.doc.resolve(list["items"])
+}
+
+// plural of the name of a field, for what a list of things has in it: activities, outcomes, statuses.
+func plural(name string) string {
+	switch last := name[len(name)-1]; {
+	case last == 'y' && len(name) > 1 && !isVowel(name[len(name)-2]):
+		return name[:len(name)-1] + "ies"
+	case last == 's':
+		return name + "es"
+	}
+	return name + "s"
+}
+
+func isVowel(c byte) bool {
+	switch c {
+	case 'a', 'e', 'i', 'o', 'u':
+		return true
+	}
+	return false
+}
+
+// refers tells which fields name something that an earlier step saved with as, and which field of it is meant. In must fields nothing
+// else makes sense, because their values are made by the sandbox.
+func refers(name string) (key string, must, ok bool) {
+	switch name {
+	case "orderLineId", "orderId", "callId":
+		return name, true, true
+	case "instance":
+		return "orderLineId", false, true
+	case "instanceId", "instance_id", "relate_pkg_instance", "packageInstanceId":
+		return "instanceId", false, true
+	case "event_id", "eventId":
+		return "eventId", false, true
+	case "license", "license_code", "licenseCode":
+		return "license", false, true
+	case "order_id":
+		return "orderId", false, true
+	case "tenantId", "appId", "userName", "orgCode", "attemptId", "probeId", "faultId", "snapshotId", "clientId":
+		return name, false, true
+	}
+	return "", false, false
+}
