@@ -333,6 +333,9 @@ func (s *Sandbox) Advance(ctx context.Context, d time.Duration) error {
 	return save(s.clock.Ahead())
 }
 
+// Settle waits until nothing is due on the sandbox's clock and nothing is under way; Run must be running.
+func (s *Sandbox) Settle(ctx context.Context) error { return s.queue.Settle(ctx) }
+
 // RegisterOrder adds an order from outside, for a judge: order query answers it, but nothing is delivered for it.
 func (s *Sandbox) RegisterOrder(ctx context.Context, order marketplaceapi.OrderInfo) error {
 	return s.book.Register(ctx, order)

@@ -1480,6 +1480,12 @@ type ListCallsParams struct {
 	OrderLineID string `form:"orderLineId,omitempty" json:"orderLineId,omitempty,omitzero"`
 }
 
+// SettleParams defines parameters for Settle.
+type SettleParams struct {
+	// Timeout How long to wait in real time, such as `10s`; at most `60s`.
+	Timeout string `form:"timeout,omitempty" json:"timeout,omitempty,omitzero"`
+}
+
 // ListInstancesParams defines parameters for ListInstances.
 type ListInstancesParams struct {
 	// Limit How many at most.
@@ -1767,6 +1773,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/clock/advance (the `AdvanceClock` operationId).
 	AdvanceClock(ctx context.Context, body AdvanceClockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Settle Wait until nothing is due and nothing under way
+	//
+	// For tests and scripts: when this answers, everything that is due on the sandbox's clock was attempted. What waits for a later
+	// time, such as a retry in an hour, goes on waiting. It moves nothing.
+	//
+	// Corresponds with POST /v1/clock/settle (the `Settle` operationId).
+	Settle(ctx context.Context, params *SettleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteFaults Switch all faults off
 	//
@@ -2406,6 +2420,24 @@ func (c *Client) AdvanceClockWithBody(ctx context.Context, contentType string, b
 // Corresponds with POST /v1/clock/advance (the `AdvanceClock` operationId).
 func (c *Client) AdvanceClock(ctx context.Context, body AdvanceClockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAdvanceClockRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Settle Wait until nothing is due and nothing under way
+//
+// For tests and scripts: when this answers, everything that is due on the sandbox's clock was attempted. What waits for a later
+// time, such as a retry in an hour, goes on waiting. It moves nothing.
+//
+// Corresponds with POST /v1/clock/settle (the `Settle` operationId).
+func (c *Client) Settle(ctx context.Context, params *SettleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSettleRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4048,6 +4080,56 @@ func NewAdvanceClockRequestWithBody(server string, contentType string, body io.R
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewSettleRequest constructs an http.Request for the Settle method
+func NewSettleRequest(server string, params *SettleParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/clock/settle")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "timeout", params.Timeout, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -6781,6 +6863,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/clock/advance (the `AdvanceClock` operationId).
 	AdvanceClockWithResponse(ctx context.Context, body AdvanceClockJSONRequestBody, reqEditors ...RequestEditorFn) (*AdvanceClockResponse, error)
 
+	// SettleWithResponse Wait until nothing is due and nothing under way
+	//
+	// For tests and scripts: when this answers, everything that is due on the sandbox's clock was attempted. What waits for a later
+	// time, such as a retry in an hour, goes on waiting. It moves nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/clock/settle (the `Settle` operationId).
+	SettleWithResponse(ctx context.Context, params *SettleParams, reqEditors ...RequestEditorFn) (*SettleResponse, error)
+
 	// DeleteFaultsWithResponse Switch all faults off
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7640,6 +7732,54 @@ func (r AdvanceClockResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AdvanceClockResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SettleResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Clock
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SettleResponse) GetJSON200() *Clock {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SettleResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SettleResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SettleResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SettleResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SettleResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10633,6 +10773,22 @@ func (c *ClientWithResponses) AdvanceClockWithResponse(ctx context.Context, body
 	return ParseAdvanceClockResponse(rsp)
 }
 
+// SettleWithResponse Wait until nothing is due and nothing under way
+//
+// For tests and scripts: when this answers, everything that is due on the sandbox's clock was attempted. What waits for a later
+// time, such as a retry in an hour, goes on waiting. It moves nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/clock/settle (the `Settle` operationId).
+func (c *ClientWithResponses) SettleWithResponse(ctx context.Context, params *SettleParams, reqEditors ...RequestEditorFn) (*SettleResponse, error) {
+	rsp, err := c.Settle(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSettleResponse(rsp)
+}
+
 // DeleteFaultsWithResponse Switch all faults off
 //
 // Returns a wrapper object for the known response body format(s).
@@ -11890,6 +12046,39 @@ func ParseAdvanceClockResponse(rsp *http.Response) (*AdvanceClockResponse, error
 	}
 
 	response := &AdvanceClockResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Clock
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSettleResponse parses an HTTP response from a SettleWithResponse call
+func ParseSettleResponse(rsp *http.Response) (*SettleResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SettleResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}

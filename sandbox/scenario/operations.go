@@ -23,7 +23,9 @@ type operation struct {
 	params           []parameter
 	body             schema // of the body, nil without one
 	answer           schema // of the first answer that is a success, nil without JSON
-	bearer           bool   // takes a bearer token rather than AK/SK
+	unsigned         bool   // takes no AK/SK
+	bearer           bool   // takes a bearer token
+	server           string // name of the variable that is its server; empty: the document's
 	doc              *document
 }
 
@@ -55,13 +57,21 @@ func mustLoad(name string) *document {
 		panic("scenario: " + name + ": " + err.Error())
 	}
 	for path, item := range object(d.root["paths"]) {
+		server := ""
+		if servers, ok := object(item)["servers"].([]any); ok && len(servers) == 1 {
+			for name := range object(object(servers[0])["variables"]) {
+				server = name
+			}
+		}
 		for method, value := range object(item) {
 			op := object(value)
 			id, _ := op["operationId"].(string)
 			if id == "" {
 				continue // servers, parameters
 			}
-			d.operations[id] = d.read(id, strings.ToUpper(method), path, op)
+			o := d.read(id, strings.ToUpper(method), path, op)
+			o.server = server
+			d.operations[id] = o
 		}
 	}
 	return d
@@ -91,7 +101,7 @@ func (d *document) read(id, method, path string, op map[string]any) *operation {
 		_, kit := object(s)["kit"]
 		o.bearer = o.bearer || kit
 	}
-	o.bearer = o.bearer || own && len(security) == 0
+	o.unsigned = o.bearer || own && len(security) == 0
 	responses := object(op["responses"])
 	for _, status := range slices.Sorted(maps.Keys(responses)) {
 		if strings.HasPrefix(status, "2") {
@@ -130,6 +140,9 @@ type field struct {
 	needed bool
 }
 
+// fieldToken is the field in which a step gives the access token of an operation that takes one.
+const fieldToken = "token"
+
 // fields lists what an operation takes: its parameters, then the fields of its body.
 func (o *operation) fields() []field {
 	var all []field
@@ -137,6 +150,12 @@ func (o *operation) fields() []field {
 		if p.in != "header" {
 			all = append(all, field{p.name, p.schema, p.required})
 		}
+	}
+	if o.server != "" {
+		all = append(all, field{o.server, schema{"type": "string", "description": "Address of the server, such as that of a tenant's auth centre."}, true})
+	}
+	if o.bearer {
+		all = append(all, field{fieldToken, schema{"type": "string", "description": "The access token."}, false})
 	}
 	required, _ := o.body["required"].([]any)
 	for _, name := range slices.Sorted(maps.Keys(o.doc.properties(o.body))) {

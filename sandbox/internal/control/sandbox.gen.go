@@ -33,6 +33,9 @@ type ServerInterface interface {
 	// AdvanceClock Move the clock forward
 	// (POST /v1/clock/advance)
 	AdvanceClock(ctx echo.Context) error
+	// Settle Wait until nothing is due and nothing under way
+	// (POST /v1/clock/settle)
+	Settle(ctx echo.Context, params SettleParams) error
 	// DeleteFaults Switch all faults off
 	// (DELETE /v1/faults)
 	DeleteFaults(ctx echo.Context) error
@@ -341,6 +344,24 @@ func (w *ServerInterfaceWrapper) AdvanceClock(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AdvanceClock(ctx)
+	return err
+}
+
+// Settle converts echo context to params.
+func (w *ServerInterfaceWrapper) Settle(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SettleParams
+	// ------------- Optional query parameter "timeout" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "timeout", ctx.QueryParams(), &params.Timeout, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter timeout: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Settle(ctx, params)
 	return err
 }
 
@@ -1571,6 +1592,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/faults", wrapper.ListFaults, options.OperationMiddlewares["listFaults"]...)
 	router.DELETE(options.BaseURL+"/v1/faults/:faultId", wrapper.DeleteFault, options.OperationMiddlewares["deleteFault"]...)
 	router.PUT(options.BaseURL+"/v1/faults/:faultId", wrapper.PutFault, options.OperationMiddlewares["putFault"]...)
+	router.POST(options.BaseURL+"/v1/clock/settle", wrapper.Settle, options.OperationMiddlewares["settle"]...)
 
 }
 
@@ -1760,6 +1782,45 @@ type AdvanceClockdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AdvanceClockdefaultApplicationProblemPlusJSONResponse) VisitAdvanceClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SettleRequestObject struct {
+	Params SettleParams
+}
+
+type SettleResponseObject interface {
+	VisitSettleResponse(w http.ResponseWriter) error
+}
+
+type Settle200JSONResponse Clock
+
+func (response Settle200JSONResponse) VisitSettleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SettledefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SettledefaultApplicationProblemPlusJSONResponse) VisitSettleResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4177,6 +4238,9 @@ type StrictServerInterface interface {
 	// AdvanceClock Move the clock forward
 	// (POST /v1/clock/advance)
 	AdvanceClock(ctx context.Context, request AdvanceClockRequestObject) (AdvanceClockResponseObject, error)
+	// Settle Wait until nothing is due and nothing under way
+	// (POST /v1/clock/settle)
+	Settle(ctx context.Context, request SettleRequestObject) (SettleResponseObject, error)
 	// DeleteFaults Switch all faults off
 	// (DELETE /v1/faults)
 	DeleteFaults(ctx context.Context, request DeleteFaultsRequestObject) (DeleteFaultsResponseObject, error)
@@ -4514,6 +4578,31 @@ func (sh *strictHandler) AdvanceClock(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(AdvanceClockResponseObject); ok {
 		return validResponse.VisitAdvanceClockResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Settle operation middleware
+func (sh *strictHandler) Settle(ctx echo.Context, params SettleParams) error {
+	var request SettleRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Settle(ctx.Request().Context(), request.(SettleRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Settle")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SettleResponseObject); ok {
+		return validResponse.VisitSettleResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

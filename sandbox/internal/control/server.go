@@ -40,6 +40,7 @@ type Sandbox interface {
 	ProductionAddress() string
 	SetProductionAddress(ctx context.Context, address string) error
 	Advance(ctx context.Context, d time.Duration) error
+	Settle(ctx context.Context) error
 	Clock() *clock.Clock
 	Addresses() (market, control string)
 	Version() string
