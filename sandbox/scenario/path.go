@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// path leads to something in an answer: data.abnormal_usage_data[0].error_code. A negative index counts from the end.
+// path leads to something in an answer: data.abnormal_usage_data.0.error_code. Numbers count the items of a list from 0, negative ones
+// from its end.
 type path []pathStep
 
 type pathStep struct {
@@ -16,29 +17,20 @@ type pathStep struct {
 	isIdx bool
 }
 
-var pathForm = regexp.MustCompile(`^([^.\[\]]+|\[-?[0-9]{1,6}\])`)
+var indexForm = regexp.MustCompile(`^-?[0-9]{1,6}$`)
 
 func parsePath(text string) (path, error) {
 	var p path
-	rest := text
-	for first := true; rest != ""; first = false {
-		if !first && rest[0] == '.' {
-			rest = rest[1:]
-		}
-		step := pathForm.FindString(rest)
-		if step == "" || !first && step[0] != '[' && text[len(text)-len(rest)-1] != '.' {
-			return nil, fmt.Errorf("expected a path such as order.orderId or events[0].kind, not %q", text)
-		}
-		rest = rest[len(step):]
-		if step[0] == '[' {
-			n, _ := strconv.Atoi(step[1 : len(step)-1]) // the form allows nothing else
+	for _, part := range strings.Split(text, ".") {
+		switch {
+		case part == "" || strings.ContainsAny(part, "[] "):
+			return nil, fmt.Errorf("expected a path such as order.orderId or events.0.kind, not %q", text)
+		case indexForm.MatchString(part):
+			n, _ := strconv.Atoi(part) // the form allows nothing else
 			p = append(p, pathStep{index: n, isIdx: true})
-		} else {
-			p = append(p, pathStep{name: step})
+		default:
+			p = append(p, pathStep{name: part})
 		}
-	}
-	if len(p) == 0 || strings.HasSuffix(text, ".") {
-		return nil, fmt.Errorf("expected a path such as order.orderId or events[0].kind, not %q", text)
 	}
 	return p, nil
 }

@@ -413,6 +413,9 @@ func (p *play) find(ctx context.Context, n named) (any, error) {
 		}
 		return nil, &missingError{fmt.Sprintf("%s has no call that waits for a restart", n.name)}
 	}
+	if order := object(saved)["order"]; n.key == "orderId" && order != nil {
+		saved = order // the instance in the same answer names the order that created it
+	}
 	if v, ok := find(saved, n.key); ok {
 		return v, nil
 	}

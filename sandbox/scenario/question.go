@@ -172,7 +172,11 @@ func (p *parser) ofList(q *question, key, value *yaml.Node, item schema, doc *do
 		q.fields = append(q.fields, expectation{key.Value, path{{name: name}}, p.wanted(value, list, doc, key.Value)})
 		return
 	}
-	p.fail(key, "%s have no %q; %s", q.noun.name, key.Value, expected(key.Value, slices.Concat(withShort(names), plurals, listWords)))
+	if value.Kind == yaml.SequenceNode {
+		p.fail(key, "%s have no %q; %s", q.noun.name, key.Value, expected(key.Value, plurals))
+		return
+	}
+	p.fail(key, "%s have no %q; %s", q.noun.name, key.Value, expected(key.Value, slices.Concat(withShort(names), listWords)))
 }
 
 // judge tells what is not as the question wants it, of an answer's items, oldest first, or of the one thing.

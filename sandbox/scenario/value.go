@@ -79,15 +79,15 @@ func (p *parser) special(node *yaml.Node) any {
 		return at
 	}
 	name, rest, _ := strings.Cut(text[1:], ".")
-	if i := strings.IndexByte(name, '['); i >= 0 {
-		name, rest = name[:i], strings.TrimPrefix(text[1+i:], ".")
+	if !slices.Contains(p.names, name) {
+		p.unsaved(node, name)
+	}
+	if rest == "" {
+		return reference{name: name}
 	}
 	steps, err := parsePath(rest)
-	switch {
-	case rest != "" && err != nil:
+	if err != nil {
 		p.fail(node, "%s: %s", text, err)
-	case !slices.Contains(p.names, name):
-		p.unsaved(node, name)
 	}
 	return reference{name, steps}
 }

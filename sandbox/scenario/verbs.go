@@ -16,11 +16,16 @@ type verb struct {
 var verbs = []verb{
 	// orders
 	{"buy", "placeOrder", "skuCode"},
+	{"accept", "acceptOrder", "orderId"},
+	{"formal", "convertTrial", "orderLineId"},
 	{"renew", "renewInstance", "orderLineId"},
+	{"cancelRenewal", "cancelRenewal", "orderLineId"},
+	{"checkChange", "checkChange", "orderLineId"},
 	{"upgrade", "upgradeInstance", "orderLineId"},
 	{"release", "releaseInstance", "orderLineId"},
 	{"freeze", "freezeInstance", "orderLineId"},
 	{"unfreeze", "unfreezeInstance", "orderLineId"},
+	{"details", "openDetails", "orderLineId"},
 	{"restart", "restartCall", "callId"},
 	// time and place
 	{"advance", "advanceClock", "duration"},
@@ -84,7 +89,7 @@ type noun struct {
 
 var nouns = []noun{
 	{name: "instance", operation: "getInstance", param: "orderLineId"},
-	{name: "order", operation: "listOrders", list: "orders", by: "orderId"},
+	{name: "order", operation: "getOrder", param: "orderId"},
 	{name: "sku", operation: "listProducts", list: "products", by: "skuCode"},
 	{name: "sandbox", operation: "getStatus"},
 	{name: "instances", operation: "listInstances", list: "instances", many: true},
