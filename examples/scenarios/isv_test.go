@@ -197,9 +197,11 @@ func (a *isv) AllOrgSync(_ context.Context, call provider.AllOrgSync) error {
 	return nil
 }
 
-func (a *isv) RefreshLicense(context.Context, provider.RefreshLicense) error           { return nil }
+func (a *isv) RefreshLicense(context.Context, provider.RefreshLicense) error { return nil }
+
 func (a *isv) UpdateLicenseStatus(context.Context, provider.UpdateLicenseStatus) error { return nil }
-func (a *isv) ReleaseLicense(context.Context, provider.ReleaseLicense) error           { return nil }
+
+func (a *isv) ReleaseLicense(context.Context, provider.ReleaseLicense) error { return nil }
 
 // GetLicense uploads the licence that a buyer asked for.
 func (a *isv) GetLicense(ctx context.Context, call provider.GetLicense) error {

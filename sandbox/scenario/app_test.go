@@ -28,6 +28,9 @@ func (a *app) QueryInstance(_ context.Context, call provider.QueryInstance) (inf
 	}
 	return infos, nil
 }
-func (a *app) RefreshInstance(context.Context, provider.RefreshInstance) error           { return nil }
+
+func (a *app) RefreshInstance(context.Context, provider.RefreshInstance) error { return nil }
+
 func (a *app) UpdateInstanceStatus(context.Context, provider.UpdateInstanceStatus) error { return nil }
-func (a *app) ReleaseInstance(context.Context, provider.ReleaseInstance) error           { return nil }
+
+func (a *app) ReleaseInstance(context.Context, provider.ReleaseInstance) error { return nil }

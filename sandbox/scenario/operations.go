@@ -69,7 +69,9 @@ func mustLoad(name string) *document {
 			if id == "" {
 				continue // servers, parameters
 			}
-			o := d.read(id, strings.ToUpper(method), path, op)
+			shared, _ := object(item)["parameters"].([]any)
+			own, _ := op["parameters"].([]any)
+			o := d.read(id, strings.ToUpper(method), path, op, slices.Concat(shared, own))
 			o.server = server
 			d.operations[id] = o
 		}
@@ -77,18 +79,17 @@ func mustLoad(name string) *document {
 	return d
 }
 
-func (d *document) read(id, method, path string, op map[string]any) *operation {
+func (d *document) read(id, method, path string, op map[string]any, params []any) *operation {
 	o := &operation{id: id, method: method, path: path, doc: d}
 	o.summary, _ = op["summary"].(string)
-	list, _ := op["parameters"].([]any)
-	for _, value := range list {
+	for _, value := range params {
 		p := d.resolve(value)
 		one := parameter{schema: d.resolve(p["schema"])}
 		one.name, _ = p["name"].(string)
 		one.in, _ = p["in"].(string)
 		one.required, _ = p["required"].(bool)
 		if text, ok := p["description"].(string); ok {
-			one.schema = schema(maps.Clone(one.schema))
+			one.schema = maps.Clone(one.schema)
 			one.schema["description"] = text
 		}
 		o.params = append(o.params, one)
@@ -164,6 +165,20 @@ func (o *operation) fields() []field {
 	return all
 }
 
+// main is the field that is meant where a step gives a plain value instead of fields: the one in the path.
+func (o *operation) main() string {
+	name := ""
+	for _, p := range o.params {
+		if p.in == "path" {
+			if name != "" {
+				return ""
+			}
+			name = p.name
+		}
+	}
+	return name
+}
+
 // properties of an object, those of its allOf included.
 func (d *document) properties(s schema) map[string]any {
 	all := maps.Clone(object(s["properties"]))
@@ -203,9 +218,4 @@ func (s schema) enum() []string {
 		all = append(all, fmt.Sprint(v))
 	}
 	return all
-}
-
-func (s schema) description() string {
-	text, _ := s["description"].(string)
-	return text
 }

@@ -235,29 +235,28 @@ func (p *parser) step(node *yaml.Node) step {
 	}
 	var verbKey, verbValue *yaml.Node
 	rest := map[string]*yaml.Node{}
-	known := verbNames()
 	for key, value := range p.pairs(node) {
-		isVerb := slices.Contains(known, key.Value)
+		verb := isVerb(key.Value)
 		if key.Value == stepExpect {
 			// The verb, unless another verb is there: then it is about that one's answer.
-			isVerb = !slices.ContainsFunc(node.Content, func(n *yaml.Node) bool {
-				return n != key && n.Value != stepExpect && slices.Contains(known, n.Value) && keyOf(node, n)
+			verb = !slices.ContainsFunc(node.Content, func(n *yaml.Node) bool {
+				return n != key && n.Value != stepExpect && isVerb(n.Value) && keyOf(node, n)
 			})
 		}
 		switch {
-		case isVerb && verbKey != nil:
+		case verb && verbKey != nil:
 			p.fail(key, "a step has one verb, not %s and %s", verbKey.Value, key.Value)
-		case isVerb:
+		case verb:
 			verbKey, verbValue = key, value
 		case slices.Contains([]string{stepAs, stepWith, stepExpect, stepRefused, stepTimeout}, key.Value):
 			rest[key.Value] = value
 		default:
-			p.fail(key, "there is no verb %q; %s", key.Value, expected(key.Value, known))
+			p.fail(key, "there is no verb %q; %s", key.Value, noVerb(key.Value))
 			return s
 		}
 	}
 	if verbKey == nil {
-		p.fail(node, "the step has no verb; %s", expected("", known))
+		p.fail(node, "the step has no verb; %s", noVerb(""))
 		return s
 	}
 	s.verb = verbKey.Value
@@ -300,11 +299,11 @@ func (p *parser) verb(s *step, key, value *yaml.Node, rest map[string]*yaml.Node
 		s.op = op
 		with := rest[stepWith]
 		delete(rest, stepWith)
-		p.arguments(s, key, with, "")
+		p.arguments(s, key, with, verb{main: op.main()})
 	default:
-		i := slices.IndexFunc(verbs, func(v verb) bool { return v.name == s.verb })
-		s.op = controlDoc().operations[verbs[i].operation]
-		p.arguments(s, key, value, verbs[i].main)
+		v := verbOf(s.verb)
+		s.op = controlDoc().operations[v.operation]
+		p.arguments(s, key, value, v)
 	}
 	var extra []string
 	if s.market() {
@@ -359,8 +358,8 @@ func (p *parser) duration(node *yaml.Node) time.Duration {
 	return d
 }
 
-// arguments reads the fields of an operation. Where a plain value stands instead, it is that of the main field.
-func (p *parser) arguments(s *step, key, node *yaml.Node, main string) {
+// arguments reads the fields of an operation.
+func (p *parser) arguments(s *step, key, node *yaml.Node, v verb) {
 	fields := s.op.fields()
 	names := make([]string, len(fields))
 	for i, f := range fields {
@@ -386,10 +385,13 @@ func (p *parser) arguments(s *step, key, node *yaml.Node, main string) {
 		for k, v := range p.pairs(node) {
 			read(k, k.Value, v)
 		}
-	case node.Kind == yaml.ScalarNode && main != "":
-		read(node, main, node)
+	case node.Kind == yaml.ScalarNode && v.main != "":
+		read(node, v.main, node)
 	default:
 		p.fail(node, "%s: expected fields, such as { %s: … }", s.verb, strings.Join(withShort(names), ": …, "))
+	}
+	if _, there := s.args[v.id]; v.id != "" && !there {
+		s.args[v.id] = s.args[v.main]
 	}
 	for _, f := range fields {
 		if _, there := s.args[f.name]; f.needed && !there {

@@ -432,7 +432,7 @@ func (p *play) concerned(ctx context.Context, s step) *sandboxapi.Attempt {
 	if line := p.lineIn(subjects); line != "" {
 		params.OrderLineID = line
 	}
-	resp, err := p.Control.ListAttempts(ctx, &params)
+	resp, err := p.Control.ListAttempts(ctx, &params) //nolint:bodyclose // ParseListAttemptsResponse closes it
 	if err != nil {
 		return nil
 	}

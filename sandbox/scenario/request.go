@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"mime/multipart"
@@ -9,8 +10,6 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
-
-	"context"
 )
 
 // request makes the request for an operation of its arguments, with the body beside it, because signatures cover its bytes.

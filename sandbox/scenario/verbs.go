@@ -3,33 +3,38 @@ package scenario
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
-// verb is a word that a step can begin with.
+// verb is a short name for an operation of the control API. Every operation is a verb by its own name too.
 type verb struct {
 	name      string
-	operation string // of the control API; empty for the verbs that this package does itself
-	main      string // the field that is meant where a step gives a plain value instead of fields
+	operation string
+	main      string // the field that is meant where a step gives a plain value instead of fields; empty: the one in the path
+	id        string // a field that may be left out: it is then the same as main
 }
 
-// verbs are short names for operations of the control API. Everything else is reached with call.
 var verbs = []verb{
 	// orders
-	{"buy", "placeOrder", "skuCode"},
-	{"accept", "acceptOrder", "orderId"},
-	{"formal", "convertTrial", "orderLineId"},
-	{"renew", "renewInstance", "orderLineId"},
-	{"cancelRenewal", "cancelRenewal", "orderLineId"},
-	{"checkChange", "checkChange", "orderLineId"},
-	{"upgrade", "upgradeInstance", "orderLineId"},
-	{"release", "releaseInstance", "orderLineId"},
-	{"freeze", "freezeInstance", "orderLineId"},
-	{"unfreeze", "unfreezeInstance", "orderLineId"},
-	{"details", "openDetails", "orderLineId"},
-	{"restart", "restartCall", "callId"},
+	{name: "buy", operation: "placeOrder", main: "skuCode"},
+	{name: "accept", operation: "acceptOrder"},
+	{name: "formal", operation: "convertTrial"},
+	{name: "renew", operation: "renewInstance"},
+	{name: "cancelRenewal", operation: "cancelRenewal"},
+	{name: "checkChange", operation: "checkChange"},
+	{name: "upgrade", operation: "upgradeInstance"},
+	{name: "release", operation: "releaseInstance"},
+	{name: "freeze", operation: "freezeInstance"},
+	{name: "unfreeze", operation: "unfreezeInstance"},
+	{name: "details", operation: "openDetails"},
+	{name: "restart", operation: "restartCall"},
 	// time and place
-	{"advance", "advanceClock", "duration"},
-	{"provider", "setProvider", "productionAddress"},
+	{name: "advance", operation: "advanceClock", main: "duration"},
+	{name: "provider", operation: "setProvider", main: "productionAddress"},
+	// faults
+	{name: "fault", operation: "putFault", main: "kind", id: "faultId"},
+	{name: "clearFault", operation: "deleteFault"},
+	{name: "clearFaults", operation: "deleteFaults"},
 }
 
 // The verbs that are no operations.
@@ -41,14 +46,42 @@ const (
 	verbPushUsage = "pushUsage"
 )
 
-var own = []verb{{name: verbExpect}, {name: verbWait}, {name: verbCall}, {name: verbOpenAPI}, {name: verbPushUsage}}
+var own = []string{verbExpect, verbWait, verbCall, verbOpenAPI, verbPushUsage}
 
+// verbNames lists the short verbs.
 func verbNames() []string {
-	var names []string
-	for _, v := range slices.Concat(verbs, own) {
+	names := slices.Clone(own)
+	for _, v := range verbs {
 		names = append(names, v.name)
 	}
 	return names
+}
+
+// isVerb also knows the operations by their own names.
+func isVerb(name string) bool {
+	_, operation := controlDoc().operations[name]
+	return operation || slices.Contains(verbNames(), name)
+}
+
+// verbOf gives a verb of the control API.
+func verbOf(name string) verb {
+	v := verb{name: name, operation: name}
+	if i := slices.IndexFunc(verbs, func(v verb) bool { return v.name == name }); i >= 0 {
+		v = verbs[i]
+	}
+	if v.main == "" {
+		v.main = controlDoc().operations[v.operation].main()
+	}
+	return v
+}
+
+// noVerb says that there is no such verb.
+func noVerb(name string) string {
+	text := "expected one of " + strings.Join(slices.Sorted(slices.Values(verbNames())), ", ") + ", or an operation of the control API"
+	if near := nearest(name, slices.Concat(verbNames(), keys(controlDoc().operations))); near != "" {
+		text = "did you mean " + near + "? " + text
+	}
+	return text
 }
 
 // short are names that files may use for fields of operations that are called otherwise. Wherever an operation or a thing has a
