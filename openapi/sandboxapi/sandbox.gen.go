@@ -77,6 +77,69 @@ func (e CallStatus) Valid() bool {
 	}
 }
 
+// Defines values for EventKind.
+const (
+	EventAttempt         EventKind = "attempt"
+	EventCallWaiting     EventKind = "call-waiting"
+	EventClockMoved      EventKind = "clock-moved"
+	EventFaultApplied    EventKind = "fault-applied"
+	EventInstanceChanged EventKind = "instance-changed"
+	EventNotification    EventKind = "notification"
+	EventOrderCompleted  EventKind = "order-completed"
+	EventOrderFailed     EventKind = "order-failed"
+	EventOrderPlaced     EventKind = "order-placed"
+	EventProbeFailed     EventKind = "probe-failed"
+	EventProbeRecovered  EventKind = "probe-recovered"
+	EventProductDelisted EventKind = "product-delisted"
+	EventProductFrozen   EventKind = "product-frozen"
+	EventProductOnSale   EventKind = "product-on-sale"
+	EventProductStopped  EventKind = "product-stopped"
+	EventProviderChanged EventKind = "provider-changed"
+	EventUsageRejected   EventKind = "usage-rejected"
+)
+
+// Valid indicates whether the value is a known member of the EventKind enum.
+func (e EventKind) Valid() bool {
+	switch e {
+	case EventAttempt:
+		return true
+	case EventCallWaiting:
+		return true
+	case EventClockMoved:
+		return true
+	case EventFaultApplied:
+		return true
+	case EventInstanceChanged:
+		return true
+	case EventNotification:
+		return true
+	case EventOrderCompleted:
+		return true
+	case EventOrderFailed:
+		return true
+	case EventOrderPlaced:
+		return true
+	case EventProbeFailed:
+		return true
+	case EventProbeRecovered:
+		return true
+	case EventProductDelisted:
+		return true
+	case EventProductFrozen:
+		return true
+	case EventProductOnSale:
+		return true
+	case EventProductStopped:
+		return true
+	case EventProviderChanged:
+		return true
+	case EventUsageRejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FaultKind.
 const (
 	FaultCut              FaultKind = "cut"
@@ -491,6 +554,40 @@ type DetailsAnswer struct {
 type DetailsRequest struct {
 	// OrderLineIDs The instances, named by the order lines that created them.
 	OrderLineIDs []string `json:"orderLineIds"`
+}
+
+// Event defines model for Event.
+type Event struct {
+	// Details The same for programs: ids, statuses, times (RFC 3339).
+	Details map[string]string `json:"details,omitempty,omitzero"`
+
+	// EventID Its number; absent for attempts.
+	EventID int64 `json:"eventId,omitempty,omitzero"`
+
+	// Kind `notification` is what the marketplace tells the seller by e-mail and SMS after every attempt that failed. `call-waiting`: a call is no longer
+	// retried and waits for a restart. `probe-recovered`: a probe succeeded after one that failed. `attempt` is only in the stream.
+	Kind EventKind `json:"kind"`
+
+	// SellerID The seller whom it concerns; empty if all.
+	SellerID string `json:"sellerId"`
+
+	// Subject What it is about: an order line for orders and instances, or `kind/id`, such as `product/demo`.
+	Subject string `json:"subject"`
+
+	// Text What happened
+	Text string `json:"text"`
+
+	// Time When it happened.
+	Time time.Time `json:"time"`
+}
+
+// EventKind `notification` is what the marketplace tells the seller by e-mail and SMS after every attempt that failed. `call-waiting`: a call is no longer
+// retried and waits for a restart. `probe-recovered`: a probe succeeded after one that failed. `attempt` is only in the stream.
+type EventKind string
+
+// EventList defines model for EventList.
+type EventList struct {
+	Events []Event `json:"events"`
 }
 
 // Fault defines model for Fault.
@@ -1486,6 +1583,42 @@ type SettleParams struct {
 	Timeout string `form:"timeout,omitempty" json:"timeout,omitempty,omitzero"`
 }
 
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// Limit How many at most.
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+
+	// Since Only events after the one of this id.
+	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
+
+	// SellerID Only events of this seller.
+	SellerID string `form:"sellerId,omitempty" json:"sellerId,omitempty,omitzero"`
+
+	// Kind Only events of these kinds.
+	Kind []EventKind `form:"kind,omitempty" json:"kind,omitempty,omitzero"`
+
+	// Subject Only events about this: an order line, or `kind/id`.
+	Subject string `form:"subject,omitempty" json:"subject,omitempty,omitzero"`
+}
+
+// StreamEventsParams defines parameters for StreamEvents.
+type StreamEventsParams struct {
+	// Since Begin after the event of this id.
+	Since *int64 `form:"since,omitempty" json:"since,omitempty"`
+
+	// SellerID Only events of this seller.
+	SellerID string `form:"sellerId,omitempty" json:"sellerId,omitempty,omitzero"`
+
+	// Kind Only events of these kinds.
+	Kind []EventKind `form:"kind,omitempty" json:"kind,omitempty,omitzero"`
+
+	// Subject Only events about this: an order line, or `kind/id`.
+	Subject string `form:"subject,omitempty" json:"subject,omitempty,omitzero"`
+
+	// LastEventID Id of the last message that was read.
+	LastEventID string `json:"Last-Event-ID,omitempty,omitzero"`
+}
+
 // ListInstancesParams defines parameters for ListInstances.
 type ListInstancesParams struct {
 	// Limit How many at most.
@@ -1781,6 +1914,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/clock/settle (the `Settle` operationId).
 	Settle(ctx context.Context, params *SettleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListEvents What happened, oldest first
+	//
+	// Without `since` these are the latest events. An event is written together with what it tells of, so there is none about
+	// what did not happen, and none is missing. The newest 100,000 are kept.
+	//
+	// Corresponds with GET /v1/events (the `ListEvents` operationId).
+	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StreamEvents What happens, as it happens (Server-Sent Events)
+	//
+	// Each message has an `id` and, as `data`, an Event. It begins with what happens from now on, or after the message whose id is sent as
+	// `Last-Event-ID`, or after the event of `since`. Nothing is lost or sent twice by who resumes in this way, as long as the events
+	// are kept. A comment comes every 15 s when nothing else does. Who does not read for 10 s is cut off, and may resume.
+	//
+	// Finished attempts are told as well, as events of kind `attempt`. They are no events in the list: the journal has them. They come in
+	// the order of their ends, and their place among the other events means nothing. With `since` only those from now on are told.
+	//
+	// Corresponds with GET /v1/events/stream (the `StreamEvents` operationId).
+	StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteFaults Switch all faults off
 	//
@@ -2438,6 +2591,46 @@ func (c *Client) AdvanceClock(ctx context.Context, body AdvanceClockJSONRequestB
 // Corresponds with POST /v1/clock/settle (the `Settle` operationId).
 func (c *Client) Settle(ctx context.Context, params *SettleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSettleRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEvents What happened, oldest first
+//
+// Without `since` these are the latest events. An event is written together with what it tells of, so there is none about
+// what did not happen, and none is missing. The newest 100,000 are kept.
+//
+// Corresponds with GET /v1/events (the `ListEvents` operationId).
+func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEventsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StreamEvents What happens, as it happens (Server-Sent Events)
+//
+// Each message has an `id` and, as `data`, an Event. It begins with what happens from now on, or after the message whose id is sent as
+// `Last-Event-ID`, or after the event of `since`. Nothing is lost or sent twice by who resumes in this way, as long as the events
+// are kept. A comment comes every 15 s when nothing else does. Who does not read for 10 s is cut off, and may resume.
+//
+// Finished attempts are told as well, as events of kind `attempt`. They are no events in the list: the journal has them. They come in
+// the order of their ends, and their place among the other events means nothing. With `since` only those from now on are told.
+//
+// Corresponds with GET /v1/events/stream (the `StreamEvents` operationId).
+func (c *Client) StreamEvents(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStreamEventsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4129,6 +4322,191 @@ func NewSettleRequest(server string, params *SettleParams) (*http.Request, error
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListEventsRequest constructs an http.Request for the ListEvents method
+func NewListEventsRequest(server string, params *ListEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sellerId", params.SellerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "subject", params.Subject, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStreamEventsRequest constructs an http.Request for the StreamEvents method
+func NewStreamEventsRequest(server string, params *StreamEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events/stream")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Since != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "since", *params.Since, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sellerId", params.SellerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Kind != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "kind", params.Kind, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "subject", params.Subject, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("Last-Event-ID", headerParam0)
+
 	}
 
 	return req, nil
@@ -6873,6 +7251,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/clock/settle (the `Settle` operationId).
 	SettleWithResponse(ctx context.Context, params *SettleParams, reqEditors ...RequestEditorFn) (*SettleResponse, error)
 
+	// ListEventsWithResponse What happened, oldest first
+	//
+	// Without `since` these are the latest events. An event is written together with what it tells of, so there is none about
+	// what did not happen, and none is missing. The newest 100,000 are kept.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events (the `ListEvents` operationId).
+	ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
+
+	// StreamEventsWithResponse What happens, as it happens (Server-Sent Events)
+	//
+	// Each message has an `id` and, as `data`, an Event. It begins with what happens from now on, or after the message whose id is sent as
+	// `Last-Event-ID`, or after the event of `since`. Nothing is lost or sent twice by who resumes in this way, as long as the events
+	// are kept. A comment comes every 15 s when nothing else does. Who does not read for 10 s is cut off, and may resume.
+	//
+	// Finished attempts are told as well, as events of kind `attempt`. They are no events in the list: the journal has them. They come in
+	// the order of their ends, and their place among the other events means nothing. With `since` only those from now on are told.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events/stream (the `StreamEvents` operationId).
+	StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error)
+
 	// DeleteFaultsWithResponse Switch all faults off
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7780,6 +8182,95 @@ func (r SettleResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SettleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EventList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEventsResponse) GetJSON200() *EventList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListEventsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEventsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type StreamEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r StreamEventsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r StreamEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StreamEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StreamEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StreamEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10789,6 +11280,42 @@ func (c *ClientWithResponses) SettleWithResponse(ctx context.Context, params *Se
 	return ParseSettleResponse(rsp)
 }
 
+// ListEventsWithResponse What happened, oldest first
+//
+// Without `since` these are the latest events. An event is written together with what it tells of, so there is none about
+// what did not happen, and none is missing. The newest 100,000 are kept.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events (the `ListEvents` operationId).
+func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error) {
+	rsp, err := c.ListEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEventsResponse(rsp)
+}
+
+// StreamEventsWithResponse What happens, as it happens (Server-Sent Events)
+//
+// Each message has an `id` and, as `data`, an Event. It begins with what happens from now on, or after the message whose id is sent as
+// `Last-Event-ID`, or after the event of `since`. Nothing is lost or sent twice by who resumes in this way, as long as the events
+// are kept. A comment comes every 15 s when nothing else does. Who does not read for 10 s is cut off, and may resume.
+//
+// Finished attempts are told as well, as events of kind `attempt`. They are no events in the list: the journal has them. They come in
+// the order of their ends, and their place among the other events means nothing. With `since` only those from now on are told.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events/stream (the `StreamEvents` operationId).
+func (c *ClientWithResponses) StreamEventsWithResponse(ctx context.Context, params *StreamEventsParams, reqEditors ...RequestEditorFn) (*StreamEventsResponse, error) {
+	rsp, err := c.StreamEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStreamEventsResponse(rsp)
+}
+
 // DeleteFaultsWithResponse Switch all faults off
 //
 // Returns a wrapper object for the known response body format(s).
@@ -12091,6 +12618,65 @@ func ParseSettleResponse(rsp *http.Response) (*SettleResponse, error) {
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListEventsResponse parses an HTTP response from a ListEventsWithResponse call
+func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EventList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseStreamEventsResponse parses an HTTP response from a StreamEventsWithResponse call
+func ParseStreamEventsResponse(rsp *http.Response) (*StreamEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StreamEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/event"
+)
+
+const (
+	// keptEvents is how many events are kept; the oldest go first.
+	keptEvents = 100_000
+	// sweepEvery is after how many new events the oldest are deleted, so that no event pays for it alone, and none for too many.
+	sweepEvery = 1000
+)
+
+// AddEvent writes what happened, in the transaction in which it happens.
+func (tx *Tx) AddEvent(e event.Event) error {
+	details := []byte("{}")
+	var err error
+	if len(e.Details) > 0 {
+		if details, err = json.Marshal(e.Details); err != nil {
+			return err
+		}
+	}
+	r, err := tx.tx.ExecContext(tx.ctx, "INSERT INTO events (seller_id, kind, subject, at, text, details) VALUES (?, ?, ?, ?, ?, ?)",
+		e.SellerID, e.Kind, e.Subject, e.Time.UnixMilli(), e.Text, string(details))
+	if err != nil {
+		return err
+	}
+	id, err := r.LastInsertId()
+	if err != nil || id%sweepEvery != 0 {
+		return err
+	}
+	// Twice as many as came, so that more than should be there melt away in time.
+	return tx.exec("DELETE FROM events WHERE event_id IN (SELECT event_id FROM events WHERE event_id <= ? ORDER BY event_id LIMIT ?)", id-keptEvents, 2*sweepEvery)
+}
+
+// EventFilter says which events are wanted; zero fields want all.
+type EventFilter struct {
+	SellerID string
+	Kinds    []sandboxapi.EventKind
+	Subject  string
+}
+
+// args are the filter's parameters: ?1 the seller, ?2 the subject, ?3 the kinds.
+func (f EventFilter) args(more ...any) []any {
+	kinds := ""
+	if len(f.Kinds) > 0 {
+		text, _ := json.Marshal(f.Kinds) // texts
+		kinds = string(text)
+	}
+	return append([]any{f.SellerID, f.Subject, kinds}, more...)
+}
+
+const (
+	eventColumns = "event_id, seller_id, kind, subject, at, text, details"
+	eventFilter  = "(?1 = '' OR seller_id = ?1) AND (?2 = '' OR subject = ?2) AND (?3 = '' OR kind IN (SELECT value FROM json_each(?3)))"
+)
+
+func scanEvent(row interface{ Scan(...any) error }) (e event.Event, err error) {
+	var at sql.NullInt64
+	var details []byte
+	if err := row.Scan(&e.ID, &e.SellerID, &e.Kind, &e.Subject, &at, &e.Text, &details); err != nil {
+		return e, err
+	}
+	e.Time = fromMillis(at)
+	return e, json.Unmarshal(details, &e.Details)
+}
+
+// Events lists the latest events, oldest first.
+func (s *Store) Events(ctx context.Context, f EventFilter, limit int) ([]event.Event, error) {
+	return collect(ctx, s.read, scanEvent, "SELECT * FROM (SELECT "+eventColumns+" FROM events WHERE "+eventFilter+" ORDER BY event_id DESC LIMIT ?4) ORDER BY event_id", f.args(limit)...)
+}
+
+// EventsAfter lists events that came after one, oldest first.
+func (s *Store) EventsAfter(ctx context.Context, f EventFilter, since int64, limit int) ([]event.Event, error) {
+	return collect(ctx, s.read, scanEvent, "SELECT "+eventColumns+" FROM events WHERE "+eventFilter+" AND event_id > ?4 ORDER BY event_id LIMIT ?5", f.args(since, limit)...)
+}
+
+// LatestEvent is the id of the latest event; 0 if there is none.
+func (s *Store) LatestEvent(ctx context.Context) (id int64, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT coalesce(max(event_id), 0) FROM events").Scan(&id)
+	return id, err
+}
+
+const endedColumns = "attempt_id, call_id, seller_id, subject, product_code, activity, number, started_at, fault, status, duration_us, outcome, result_code, detail"
+
+func scanEnded(row interface{ Scan(...any) error }) (a event.Ended, err error) {
+	var started sql.NullInt64
+	var micros int64
+	err = row.Scan(&a.ID, &a.CallID, &a.SellerID, &a.Subject, &a.ProductCode, &a.Activity, &a.Number, &started, &a.Fault, &a.Status, &micros, &a.Outcome, &a.ResultCode, &a.Detail)
+	a.Time, a.Duration = fromMillis(started), time.Duration(micros)*time.Microsecond
+	return a, err
+}
+
+// AttemptsAfter lists attempts after one in the order of their ids, and before them those of open that have ended. The outcome tells
+// of those after it whether they have.
+func (s *Store) AttemptsAfter(ctx context.Context, since int64, open []int64, limit int) ([]event.Ended, error) {
+	ids, err := json.Marshal(open)
+	if err != nil {
+		return nil, err
+	}
+	return collect(ctx, s.read, scanEnded, "SELECT "+endedColumns+` FROM (
+		SELECT * FROM (SELECT `+endedColumns+` FROM attempts WHERE attempt_id IN (SELECT value FROM json_each(?1)) AND outcome <> 'started')
+		UNION ALL SELECT * FROM (SELECT `+endedColumns+` FROM attempts WHERE attempt_id > ?2 ORDER BY attempt_id LIMIT ?3)) ORDER BY attempt_id`, string(ids), since, limit)
+}
+
+// AttemptsNow gives the id of the latest attempt, and those of attempts that are under way, at most so many of them, the latest.
+func (s *Store) AttemptsNow(ctx context.Context, limit int) (latest int64, open []int64, err error) {
+	// One query, so that nothing ends between two.
+	ids, err := collect(ctx, s.read, func(row interface{ Scan(...any) error }) (id int64, err error) {
+		err = row.Scan(&id)
+		return id, err
+	}, "SELECT coalesce(max(attempt_id), 0) FROM attempts UNION ALL SELECT * FROM (SELECT attempt_id FROM attempts WHERE outcome = 'started' ORDER BY attempt_id DESC LIMIT ?)", limit)
+	if err != nil || len(ids) == 0 {
+		return 0, nil, err
+	}
+	for i := len(ids) - 1; i > 0; i-- {
+		open = append(open, ids[i])
+	}
+	return ids[0], open, nil
+}
