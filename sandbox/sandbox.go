@@ -29,6 +29,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/control"
 	"github.com/isvkit/isvkit/sandbox/internal/delivery"
+	"github.com/isvkit/isvkit/sandbox/internal/event"
 	"github.com/isvkit/isvkit/sandbox/internal/kitbook"
 	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
 	"github.com/isvkit/isvkit/sandbox/internal/openapiserver"
@@ -330,7 +331,9 @@ func (s *Sandbox) Advance(ctx context.Context, d time.Duration) error {
 	if err := s.queue.Advance(ctx, d, save); err != nil {
 		return fmt.Errorf("move the clock: %w", err)
 	}
-	return save(s.clock.Ahead())
+	return s.store.Update(ctx, func(tx *store.Tx) error {
+		return errors.Join(tx.PutSetting(settingAhead, s.clock.Ahead().String()), tx.AddEvent(event.ClockMoved(d, s.clock.Now())))
+	})
 }
 
 // Settle waits until nothing is due on the sandbox's clock and nothing is under way; Run must be running.
@@ -374,7 +377,7 @@ func (d driver) SetProductionAddress(ctx context.Context, address string) error 
 			return err
 		}
 		seller.Address = address
-		return tx.PutSeller(seller)
+		return errors.Join(tx.PutSeller(seller), tx.AddEvent(event.ProviderChanged(seller.ID, address, d.clock.Now())))
 	})
 }
 

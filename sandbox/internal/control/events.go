@@ -32,7 +32,10 @@ func eventView(e event.Event) sandboxapi.Event {
 	}
 }
 
-func eventFilter(sellerID, subject string, kinds []sandboxapi.EventKind) (store.EventFilter, error) {
+func eventFilter(sellerID, subject string, kinds []sandboxapi.EventKind, since *int64) (store.EventFilter, error) {
+	if since != nil && *since < 0 {
+		return store.EventFilter{}, fmt.Errorf("%w: since %d: expected the id of an event, or 0", orderbook.ErrInvalid, *since)
+	}
 	for _, kind := range kinds {
 		if !kind.Valid() {
 			return store.EventFilter{}, fmt.Errorf("%w: kind %q: no such kind of event; see EventKind in openapi/sandbox.yaml", orderbook.ErrInvalid, kind)
@@ -42,7 +45,7 @@ func eventFilter(sellerID, subject string, kinds []sandboxapi.EventKind) (store.
 }
 
 func (s *server) ListEvents(ctx context.Context, r ListEventsRequestObject) (ListEventsResponseObject, error) {
-	filter, err := eventFilter(r.Params.SellerID, r.Params.Subject, r.Params.Kind)
+	filter, err := eventFilter(r.Params.SellerID, r.Params.Subject, r.Params.Kind, r.Params.Since)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +63,7 @@ func (s *server) ListEvents(ctx context.Context, r ListEventsRequestObject) (Lis
 }
 
 func (s *server) StreamEvents(ctx context.Context, r StreamEventsRequestObject) (StreamEventsResponseObject, error) {
-	filter, err := eventFilter(r.Params.SellerID, r.Params.Subject, r.Params.Kind)
+	filter, err := eventFilter(r.Params.SellerID, r.Params.Subject, r.Params.Kind, r.Params.Since)
 	if err != nil {
 		return nil, err
 	}

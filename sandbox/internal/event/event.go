@@ -133,11 +133,11 @@ func Notification(f Failure, at time.Time) Event {
 	switch {
 	case !f.Next.IsZero():
 		text += fmt.Sprintf(" It is called again at %s. Until then, see in the journal what was sent and answered (call %d), and mend it.", Clock(f.Next), f.CallID)
+	case f.Wanted:
+		text += " It is not called again by itself: whoever asked has to ask again."
 	case f.FailsOrder:
 		text += fmt.Sprintf(" It is not called again: %s has failed, and the buyer gets the money back."+
 			" Mend it before the next order comes; more than five failed orders in a month delist a product.", f.about())
-	case f.Wanted:
-		text += " It is not called again by itself: whoever asked has to ask again."
 	default:
 		text += fmt.Sprintf(" It is no longer called again by itself. Mend it, then restart call %d by hand (isv-sandbox restart %d).", f.CallID, f.CallID)
 	}

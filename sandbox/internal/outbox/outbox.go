@@ -165,7 +165,7 @@ func (o *Outbox) finish(tx *store.Tx, call store.Call, a store.Attempt, r delive
 			}
 		}
 	}
-	if err := errors.Join(tx.FinishAttempt(o.journaled(a, call, r)), tx.UpdateCall(call)); err != nil || !ended || handler == nil {
+	if err := errors.Join(tx.FinishAttempt(o.journaled(a, call, r)), tx.UpdateCall(call), notify(tx, call, r, false, now)); err != nil || !ended || handler == nil {
 		return err
 	}
 	return handler.Ended(tx, call, r, succeeded, now)
@@ -220,7 +220,7 @@ func (o *Outbox) Ask(ctx context.Context, about store.About, c lifecycle.Call, d
 		call.Status, call.LastError = sandboxapi.CallSucceeded, ""
 	}
 	err = o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		return errors.Join(tx.FinishAttempt(o.journaled(attempt, call, result)), tx.UpdateCall(call))
+		return errors.Join(tx.FinishAttempt(o.journaled(attempt, call, result)), tx.UpdateCall(call), notify(tx, call, result, true, o.clock.Now()))
 	})
 	if err == nil {
 		err = o.extras(ctx, call, attempt, prepared, result, plan.Extra)
