@@ -574,7 +574,7 @@ type Event struct {
 	// Subject What it is about: an order line for orders and instances, or `kind/id`, such as `product/demo`.
 	Subject string `json:"subject"`
 
-	// Text What happened
+	// Text What happened, for people.
 	Text string `json:"text"`
 
 	// Time When it happened.
