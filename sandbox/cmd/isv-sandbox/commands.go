@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -24,7 +25,13 @@ type command struct {
 	do    func(ctx context.Context, c *client, args []string, flags any) error
 }
 
-var commands = []command{
+// commands are those of every area; each area has a file of its own.
+var commands = slices.Concat(
+	marketCommands,
+	faultCommands,
+)
+
+var marketCommands = []command{
 	{"status", "status", [2]int{0, 0}, nil, status},
 	{"provider", "provider URL", [2]int{1, 1}, nil, setProvider},
 	{"products", "products", [2]int{0, 0}, nil, products},
@@ -454,6 +461,9 @@ func journal(ctx context.Context, c *client, args []string, _ any) error {
 	}
 	for _, a := range list.Attempts {
 		_, _ = fmt.Fprintf(c.out, "%s  %s, attempt %d: %s", when(a.Time), a.Activity, a.Number, a.Outcome)
+		if a.Fault != "" {
+			_, _ = fmt.Fprintf(c.out, ", fault %s", a.Fault)
+		}
 		if a.Detail != "" {
 			_, _ = fmt.Fprintf(c.out, ", %s", a.Detail)
 		}
