@@ -74,8 +74,6 @@ type Prepared struct {
 	// Problem says why the call cannot be made: a key that is missing, a call that V1 does not have. Send then sends nothing, and
 	// says so in its Result.
 	Problem string
-	// Needless says why there is nothing to send, although the call is done: V1 has fewer calls than V2.
-	Needless string
 
 	query      url.Values // base calls of V1
 	key        string

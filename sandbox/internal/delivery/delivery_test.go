@@ -360,20 +360,6 @@ func TestSend_WhatCannotBeMade(t *testing.T) {
 	require.ErrorContains(t, err, "type string")
 }
 
-// TestSend_V1UnfreezesByRenewing: after a renewal by period there is nothing to send, and the call is done.
-func TestSend_V1UnfreezesByRenewing(t *testing.T) {
-	t.Parallel()
-	i := newISV(t)
-	p, err := Prepare(i.target(catalogue.AccessV1), statusCall(providerapi.StatusUnfreeze, "CS2"), Facts{Instance: instance(marketplaceapi.ChargingPeriod)}, Options{})
-	require.NoError(t, err)
-	r, err := NewSender(i.Client()).Send(t.Context(), p, fault.Exchange{})
-	require.NoError(t, err)
-	require.True(t, r.Succeeded(p.Activity))
-	require.Contains(t, r.Detail, "nothing was sent")
-	requests, _ := i.sent()
-	require.Empty(t, requests)
-}
-
 // TestPrepare_V1Provisioning: what is opened after acceptance says when that was, and what is opened at once says so.
 func TestPrepare_V1Provisioning(t *testing.T) {
 	t.Parallel()

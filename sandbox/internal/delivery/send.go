@@ -102,11 +102,8 @@ type wire struct {
 // Send signs and sends. It fails only if the context is over; whatever the ISV does, and whatever keeps the call from being made,
 // is a Result.
 func (s *Sender) Send(ctx context.Context, p Prepared, x fault.Exchange) (Result, error) {
-	switch {
-	case p.Problem != "":
+	if p.Problem != "" {
 		return Result{Outcome: sandboxapi.AttemptUnreachable, Detail: "not sent: " + p.Problem}, ctx.Err()
-	case p.Needless != "":
-		return Result{Outcome: sandboxapi.AttemptSucceeded, Detail: "nothing was sent: " + p.Needless}, ctx.Err()
 	}
 	w, err := s.sign(p, x.Kind)
 	if err != nil {

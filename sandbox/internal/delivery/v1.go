@@ -20,9 +20,8 @@ import (
 // asV1 says a call of V2 in the words of V1. Where V1 differs in more than words:
 //
 //   - An expiry is expireInstance for what is charged by period, instanceStatus FREEZE for all else.
-//   - There is no unfreezing after a renewal by period: refreshInstance alone brings the instance back. Ours: the guide lists no
-//     other call for it, and instanceStatus is for on-demand and packages. A violation, and its end, is told with instanceStatus
-//     whatever the charging mode; the Chinese guide names period products there, the others do not.
+//   - A violation, and its end, is told with instanceStatus whatever the charging mode; the Chinese guide names period products there,
+//     the others do not. That a renewal by period needs no unfreezing is known to package lifecycle.
 //   - queryInstance is for on-demand and packages. The details of any other instance are what newInstance answers, so it is sent
 //     once more, as the marketplace does when a buyer opens the details. The order of the call is then the one that made the instance.
 //   - There is no modifying of tenants and credentials: it is told by adding them again. Nor is an authorisation taken back: it is
@@ -42,7 +41,7 @@ func (p *Prepared) asV1(address string, call lifecycle.Call, f Facts) error {
 	case providerapi.RefreshInstanceCall:
 		p.v1Refresh(address, body, f)
 	case providerapi.UpdateInstanceStatusCall:
-		p.v1Status(address, body, call, f)
+		p.v1Status(address, body, f)
 	case providerapi.ReleaseInstanceCall:
 		p.v1Base(address, "releaseInstance", pairs{
 			"instanceId": body.InstanceID, "orderId": purchase(f), "testFlag": string(body.TestFlag),
@@ -186,15 +185,11 @@ func orText(s, d string) string {
 	return s
 }
 
-func (p *Prepared) v1Status(address string, body providerapi.UpdateInstanceStatusCall, call lifecycle.Call, f Facts) {
+func (p *Prepared) v1Status(address string, body providerapi.UpdateInstanceStatusCall, f Facts) {
 	freeze := body.Status == providerapi.StatusFreeze
-	byPeriod := f.Instance.ChargingMode == marketplaceapi.ChargingPeriod
-	switch {
-	case byPeriod && freeze && !f.Instance.Violation:
+	if freeze && f.Instance.ChargingMode == marketplaceapi.ChargingPeriod && !f.Instance.Violation {
 		p.v1Base(address, "expireInstance", pairs{"instanceId": body.InstanceID, "orderId": purchase(f), "testFlag": string(body.TestFlag)})
 		return
-	case byPeriod && !freeze && call.OrderID != "":
-		p.Needless = "access interface V1 unfreezes with the refreshInstance of the renewal"
 	}
 	status := "NORMAL"
 	if freeze {

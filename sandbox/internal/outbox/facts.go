@@ -40,6 +40,6 @@ func (o *Outbox) facts(tx *store.Tx, access catalogue.Access, call store.Call) (
 	if errors.Is(err, store.ErrNotFound) {
 		return f, nil // what V1 needs of it is told missing when the call is prepared
 	}
-	f.Order = order.Document
+	f.Order, f.Accepted = order.Document, order.AcceptedAt
 	return f, err
 }
