@@ -342,6 +342,7 @@ type job struct {
 	ctx      context.Context //nolint:containedctx // handed to the writer
 	f        func(tx *Tx) error
 	quiet    bool
+	alone    func() error // in place of f: work outside of any transaction
 	tx       *Tx
 	err      error
 	panicked any
@@ -367,7 +368,11 @@ func (s *Store) update(ctx context.Context, f func(tx *Tx) error, quiet bool) er
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j := &job{ctx: ctx, f: f, quiet: quiet, done: make(chan struct{})}
+	return s.submit(&job{ctx: ctx, f: f, quiet: quiet, done: make(chan struct{})})
+}
+
+// submit hands a job to the writer and waits for its end.
+func (s *Store) submit(j *job) error {
 	select {
 	case s.jobs <- j:
 	case <-s.closing:
@@ -422,6 +427,21 @@ func (s *Store) writer() {
 // commit runs updates in one transaction. If one of them fails, nothing of that transaction stays, and each is run again in one of its
 // own: failures are rare, and a savepoint for each would cost more than the updates themselves.
 func (s *Store) commit(batch []*job) {
+	if i := slices.IndexFunc(batch, func(j *job) bool { return j.alone != nil }); i >= 0 {
+		if i > 0 {
+			s.commit(batch[:i])
+		}
+		j := batch[i]
+		func() {
+			defer func() { j.panicked = recover() }()
+			j.err = j.alone()
+			s.catalogueVersion.Add(1)
+		}()
+		if i+1 < len(batch) {
+			s.commit(batch[i+1:])
+		}
+		return
+	}
 	if err := s.together(batch); err == nil {
 		s.tell(batch)
 		return
