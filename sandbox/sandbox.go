@@ -124,6 +124,7 @@ type Sandbox struct {
 // settings of the database
 const (
 	settingAhead  = "clock-ahead"
+	settingHeld   = "clock-held" // since when, if it was stopped
 	settingSeeded = "catalogue-seeded"
 )
 
@@ -189,22 +190,42 @@ func (s *Sandbox) tick(ctx context.Context, subject string) error {
 
 // load takes up what an earlier process left in the database, and makes it a marketplace if it is new.
 func (s *Sandbox) load(ctx context.Context, cfg Config) error {
+	s.clock = clock.New(cfg.Now, 0)
+	if err := s.loadClock(ctx); err != nil {
+		return err
+	}
+	return s.store.Update(ctx, func(tx *store.Tx) error { return s.seed(tx, cfg.ProductionAddress) })
+}
+
+// loadClock sets the clock as the database says.
+func (s *Sandbox) loadClock(ctx context.Context) error {
 	var ahead time.Duration
-	err := s.store.Update(ctx, func(tx *store.Tx) error {
-		text, err := tx.Setting(settingAhead)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-		case err != nil:
-			return err
-		default:
-			if ahead, err = time.ParseDuration(text); err != nil {
-				return fmt.Errorf("setting %s: %w", settingAhead, err)
-			}
+	var held time.Time
+	for name, read := range map[string]func(text string) error{
+		settingAhead: func(text string) (err error) { ahead, err = time.ParseDuration(text); return err },
+		settingHeld:  func(text string) (err error) { held, err = time.Parse(time.RFC3339Nano, text); return err },
+	} {
+		text, err := s.store.Setting(ctx, name)
+		if err == nil {
+			err = read(text)
 		}
-		return s.seed(tx, cfg.ProductionAddress)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("setting %s: %w", name, err)
+		}
+	}
+	s.clock.Restart(ahead, held)
+	return nil
+}
+
+// saveClock writes where the clock is, for the next process.
+func (s *Sandbox) saveClock(ctx context.Context) error {
+	return s.store.UpdateQuietly(ctx, func(tx *store.Tx) error {
+		held := tx.DeleteSetting(settingHeld)
+		if s.clock.Held() {
+			held = tx.PutSetting(settingHeld, s.clock.Now().Format(time.RFC3339Nano))
+		}
+		return errors.Join(held, tx.PutSetting(settingAhead, s.clock.Ahead().String()))
 	})
-	s.clock = clock.New(cfg.Now, ahead)
-	return err
 }
 
 // seed writes the seller, products and buyer that every sandbox has. The seller's keys are those of the configuration, whatever an
@@ -327,12 +348,78 @@ func (s *Sandbox) Now() time.Time { return s.clock.Now() }
 
 // Advance moves the clock forward. It returns when everything that came due on the way was attempted; Run must be running.
 func (s *Sandbox) Advance(ctx context.Context, d time.Duration) error {
-	save := func(ahead time.Duration) error { return s.store.PutSetting(ctx, settingAhead, ahead.String()) }
-	if err := s.queue.Advance(ctx, d, save); err != nil {
+	return s.advance(ctx, func(now time.Time) time.Time { return now.Add(d) })
+}
+
+// AdvanceTo moves the clock forward to a moment, as [Sandbox.Advance] does. A moment that is past leaves it where it is.
+func (s *Sandbox) AdvanceTo(ctx context.Context, t time.Time) error {
+	return s.advance(ctx, func(time.Time) time.Time { return t })
+}
+
+func (s *Sandbox) advance(ctx context.Context, to func(now time.Time) time.Time) error {
+	before := s.clock.Now()
+	if err := s.queue.Advance(ctx, to, func() error { return s.saveClock(ctx) }); err != nil {
 		return fmt.Errorf("move the clock: %w", err)
 	}
-	return s.store.Update(ctx, func(tx *store.Tx) error {
-		return errors.Join(tx.PutSetting(settingAhead, s.clock.Ahead().String()), tx.AddEvent(event.ClockMoved(d, s.clock.Now())))
+	now := s.clock.Now()
+	return errors.Join(s.saveClock(ctx), s.store.Update(ctx, func(tx *store.Tx) error {
+		return tx.AddEvent(event.ClockMoved(now.Sub(before), now))
+	}))
+}
+
+// HoldClock stops the clock, so that only Advance moves it.
+func (s *Sandbox) HoldClock(ctx context.Context) error {
+	s.clock.Hold()
+	return s.saveClock(ctx)
+}
+
+// RunClock lets a clock that was stopped run on from where it stands.
+func (s *Sandbox) RunClock(ctx context.Context) error {
+	s.clock.Run()
+	s.queue.Look()
+	return s.saveClock(ctx)
+}
+
+// Snapshot writes everything into a new file, an SQLite database. It holds the sellers' keys.
+func (s *Sandbox) Snapshot(ctx context.Context, file string) error {
+	return s.store.Snapshot(ctx, file)
+}
+
+// Restore puts a snapshot in place of everything, once the attempts under way have ended. The clock goes on where it was in the
+// snapshot. The keys of the configuration stay in force, and the production address if the snapshot has none.
+func (s *Sandbox) Restore(ctx context.Context, file string) error {
+	address := s.ProductionAddress()
+	return s.queue.Replace(ctx, func() error {
+		if err := s.store.Restore(ctx, file); err != nil {
+			return err
+		}
+		ctx := context.WithoutCancel(ctx) // from here on it must be ended
+		if err := s.loadClock(ctx); err != nil {
+			return err
+		}
+		return s.store.Update(ctx, func(tx *store.Tx) error {
+			if _, err := tx.InterruptAttempts(); err != nil {
+				return err
+			}
+			if seller, err := tx.Seller(catalogue.DemoSeller); err == nil && seller.Address != "" {
+				address = ""
+			}
+			return s.seed(tx, address)
+		})
+	})
+}
+
+// Reset forgets everything that happened, once the attempts under way have ended: the catalogue is as at the first start, the clock
+// shows real time. Keys and production address stay.
+func (s *Sandbox) Reset(ctx context.Context) error {
+	address := s.ProductionAddress()
+	return s.queue.Replace(ctx, func() error {
+		if err := s.store.Clear(ctx); err != nil {
+			return err
+		}
+		ctx := context.WithoutCancel(ctx)
+		s.clock.Restart(0, time.Time{})
+		return s.store.Update(ctx, func(tx *store.Tx) error { return s.seed(tx, address) })
 	})
 }
 
@@ -362,13 +449,14 @@ func (s *Sandbox) UsageRecords(ctx context.Context, limit int) ([]sandboxapi.Usa
 // driver shows a Sandbox to the control API without making all of it public.
 type driver struct{ *Sandbox }
 
-func (d driver) Book() *orderbook.Book       { return d.book }
-func (d driver) Licenses() *licensebook.Book { return d.licenses }
-func (d driver) Outbox() *outbox.Outbox      { return d.outbox }
-func (d driver) Store() *store.Store         { return d.store }
-func (d driver) Clock() *clock.Clock         { return d.clock }
-func (d driver) Version() string             { return Version }
-func (d driver) Kit() *kitbook.Book          { return d.kit }
+func (d driver) Book() *orderbook.Book           { return d.book }
+func (d driver) Licenses() *licensebook.Book     { return d.licenses }
+func (d driver) Outbox() *outbox.Outbox          { return d.outbox }
+func (d driver) Store() *store.Store             { return d.store }
+func (d driver) Clock() *clock.Clock             { return d.clock }
+func (d driver) Version() string                 { return Version }
+func (d driver) Kit() *kitbook.Book              { return d.kit }
+func (d driver) HasKeyFile(sellerID string) bool { return sellerID == catalogue.DemoSeller }
 
 func (d driver) SetProductionAddress(ctx context.Context, address string) error {
 	return d.store.Update(ctx, func(tx *store.Tx) error {

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -36,10 +37,12 @@ type isv struct {
 	counts map[string]int
 }
 
-func newISV(t *testing.T) *isv {
+func newISV(t *testing.T) *isv { t.Helper(); return newISVWithKey(t, testKeys.BaseKey) }
+
+func newISVWithKey(t *testing.T, baseKey string) *isv {
 	t.Helper()
 	i := &isv{t: t, counts: map[string]int{}, answer: func(call map[string]any, _ int) string { return right(call) }}
-	verifier, err := signature.NewBase(signature.Config{Keys: []string{testKeys.BaseKey}, Nonces: signature.NewReplayGuard(0, nil)})
+	verifier, err := signature.NewBase(signature.Config{Keys: []string{baseKey}, Nonces: signature.NewReplayGuard(0, nil)})
 	require.NoError(t, err)
 	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -627,3 +630,5 @@ func TestSandbox_ManyInstancesInAnyOrder(t *testing.T) {
 	// Each call exactly once: nothing is delivered again after its success was stored.
 	require.Equal(t, map[string]int{"newInstance": 100, "queryInstance": 100, "updateInstanceStatus": 100, "releaseInstance": 100}, isv.counts)
 }
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

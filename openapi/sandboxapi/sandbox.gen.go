@@ -53,6 +53,27 @@ func (e AttemptOutcome) Valid() bool {
 	}
 }
 
+// Defines values for BillingItemPeriodType.
+const (
+	BillingDay   BillingItemPeriodType = "day"
+	BillingMonth BillingItemPeriodType = "month"
+	BillingYear  BillingItemPeriodType = "year"
+)
+
+// Valid indicates whether the value is a known member of the BillingItemPeriodType enum.
+func (e BillingItemPeriodType) Valid() bool {
+	switch e {
+	case BillingDay:
+		return true
+	case BillingMonth:
+		return true
+	case BillingYear:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CallStatus.
 const (
 	CallFailed    CallStatus = "failed"
@@ -71,6 +92,30 @@ func (e CallStatus) Valid() bool {
 	case CallSucceeded:
 		return true
 	case CallWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ChargingMode.
+const (
+	SKUOnDemand ChargingMode = "ON_DEMAND"
+	SKUOneTime  ChargingMode = "ONE_TIME"
+	SKUPackage  ChargingMode = "ON_DEMAND_PKG"
+	SKUPeriod   ChargingMode = "PERIOD"
+)
+
+// Valid indicates whether the value is a known member of the ChargingMode enum.
+func (e ChargingMode) Valid() bool {
+	switch e {
+	case SKUOnDemand:
+		return true
+	case SKUOneTime:
+		return true
+	case SKUPackage:
+		return true
+	case SKUPeriod:
 		return true
 	default:
 		return false
@@ -335,24 +380,60 @@ func (e OrderType) Valid() bool {
 	}
 }
 
-// Defines values for ProductChargingMode.
+// Defines values for ProductAccess.
 const (
-	ONDEMAND    ProductChargingMode = "ON_DEMAND"
-	ONDEMANDPKG ProductChargingMode = "ON_DEMAND_PKG"
-	ONETIME     ProductChargingMode = "ONE_TIME"
-	PERIOD      ProductChargingMode = "PERIOD"
+	AccessV1 ProductAccess = "v1"
+	AccessV2 ProductAccess = "v2"
 )
 
-// Valid indicates whether the value is a known member of the ProductChargingMode enum.
-func (e ProductChargingMode) Valid() bool {
+// Valid indicates whether the value is a known member of the ProductAccess enum.
+func (e ProductAccess) Valid() bool {
 	switch e {
-	case ONDEMAND:
+	case AccessV1:
 		return true
-	case ONDEMANDPKG:
+	case AccessV2:
 		return true
-	case ONETIME:
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductProvision.
+const (
+	ProvisionOnAcceptance ProductProvision = "acceptance"
+	ProvisionOnPayment    ProductProvision = "payment"
+)
+
+// Valid indicates whether the value is a known member of the ProductProvision enum.
+func (e ProductProvision) Valid() bool {
+	switch e {
+	case ProvisionOnAcceptance:
 		return true
-	case PERIOD:
+	case ProvisionOnPayment:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProductStatus.
+const (
+	ProductDelisted ProductStatus = "delisted"
+	ProductFrozen   ProductStatus = "frozen"
+	ProductOnSale   ProductStatus = "on-sale"
+	ProductStopped  ProductStatus = "stopped"
+)
+
+// Valid indicates whether the value is a known member of the ProductStatus enum.
+func (e ProductStatus) Valid() bool {
+	switch e {
+	case ProductDelisted:
+		return true
+	case ProductFrozen:
+		return true
+	case ProductOnSale:
+		return true
+	case ProductStopped:
 		return true
 	default:
 		return false
@@ -397,6 +478,9 @@ type Attempt struct {
 	// Outcome How it ended. `interrupted`: the sandbox stopped while it was under way.
 	Outcome AttemptOutcome `json:"outcome"`
 
+	// ProductCode The product it is for.
+	ProductCode string `json:"productCode,omitempty,omitzero"`
+
 	// RequestBody The body as sent.
 	RequestBody string `json:"requestBody"`
 
@@ -406,8 +490,17 @@ type Attempt struct {
 	// ResponseBody The answer, cut after 64 KiB; initial passwords are blanked out.
 	ResponseBody string `json:"responseBody,omitempty,omitzero"`
 
+	// ResultCode The result code of the answer.
+	ResultCode string `json:"resultCode,omitempty,omitzero"`
+
+	// SellerID Whose ISV it went to.
+	SellerID string `json:"sellerId,omitempty,omitzero"`
+
 	// Status HTTP status of the answer; absent without one.
 	Status int `json:"status,omitempty,omitzero"`
+
+	// Subject What the call is about: the order line for an instance, else kind/id.
+	Subject string `json:"subject,omitempty,omitzero"`
 
 	// Time When it started.
 	Time time.Time `json:"time"`
@@ -419,13 +512,13 @@ type Attempt struct {
 	Violations []string `json:"violations"`
 }
 
-// AttemptOutcome How it ended. `interrupted`: the sandbox stopped while it was under way.
-type AttemptOutcome string
-
 // AttemptList defines model for AttemptList.
 type AttemptList struct {
 	Attempts []Attempt `json:"attempts"`
 }
+
+// AttemptOutcome How it ended. `interrupted`: the sandbox stopped while it was under way.
+type AttemptOutcome string
 
 // Bill defines model for Bill.
 type Bill struct {
@@ -465,6 +558,68 @@ type BillList struct {
 	// Amount Sum of the bills that are listed.
 	Amount string `json:"amount"`
 	Bills  []Bill `json:"bills"`
+}
+
+// BillingItem defines model for BillingItem.
+type BillingItem struct {
+	// Name Name. Default that of the SKU.
+	Name string `json:"name,omitempty,omitzero"`
+
+	// PeriodType For PERIOD.
+	PeriodType BillingItemPeriodType `json:"periodType,omitempty,omitzero"`
+
+	// Price Per unit and period, or per unit of usage: a decimal number.
+	Price string `json:"price"`
+
+	// ProductID As orders name it.
+	ProductID string `json:"productId"`
+
+	// Unit What a unit of usage is.
+	Unit string `json:"unit,omitempty,omitzero"`
+}
+
+// BillingItemPeriodType For PERIOD.
+type BillingItemPeriodType string
+
+// Buyer defines model for Buyer.
+type Buyer struct {
+	// BuyerID Id of the buyer.
+	BuyerID string `json:"buyerId"`
+
+	// Info What orders tell about a buyer.
+	Info BuyerInfo `json:"info"`
+}
+
+// BuyerInfo What orders tell about a buyer.
+type BuyerInfo struct {
+	// CustomerID Id of the account.
+	CustomerID string `json:"customerId,omitempty,omitzero"`
+
+	// CustomerName Name of the account.
+	CustomerName string `json:"customerName,omitempty,omitzero"`
+
+	// CustomerRealName Name of the person or company.
+	CustomerRealName string `json:"customerRealName,omitempty,omitzero"`
+
+	// CustomerType 0 unknown, 1 company.
+	CustomerType int `json:"customerType,omitempty,omitzero"`
+
+	// Email E-mail address.
+	Email string `json:"email,omitempty,omitzero"`
+
+	// MobilePhone Mobile number.
+	MobilePhone string `json:"mobilePhone,omitempty,omitzero"`
+
+	// UserID Id of the sub-user.
+	UserID string `json:"userId,omitempty,omitzero"`
+
+	// UserName Name of the sub-user.
+	UserName string `json:"userName,omitempty,omitzero"`
+}
+
+// BuyerList defines model for BuyerList.
+type BuyerList struct {
+	Buyers []Buyer `json:"buyers"`
 }
 
 // Call defines model for Call.
@@ -522,19 +677,28 @@ type ChangeAnswer struct {
 	ResultCode string `json:"resultCode"`
 }
 
+// ChargingMode How a SKU is charged.
+type ChargingMode string
+
 // Clock defines model for Clock.
 type Clock struct {
-	// Ahead How far the clock was moved ahead of real time, such as `8784h0m0s`.
+	// Ahead How far the clock is ahead of real time, such as `8784h0m0s`.
 	Ahead string `json:"ahead"`
+
+	// Held The clock stands still until it is moved by hand, or runs again.
+	Held bool `json:"held"`
 
 	// Now Time on the sandbox's clock.
 	Now time.Time `json:"now"`
 }
 
-// ClockAdvance defines model for ClockAdvance.
+// ClockAdvance One of the two.
 type ClockAdvance struct {
 	// Duration How far, such as `90m`, `36h`, `366d`.
-	Duration string `json:"duration"`
+	Duration string `json:"duration,omitempty,omitzero"`
+
+	// To Until when.
+	To time.Time `json:"to,omitempty,omitzero"`
 }
 
 // Conversion defines model for Conversion.
@@ -1349,24 +1513,54 @@ type Problem struct {
 
 // Product defines model for Product.
 type Product struct {
-	// ChargingMode How it is charged.
-	ChargingMode ProductChargingMode `json:"chargingMode"`
+	// Access Version of the access interface it was listed with. Default v2.
+	Access ProductAccess `json:"access,omitempty,omitzero"`
 
-	// Price Price per unit and period, a decimal number as text.
-	Price string `json:"price"`
+	// ChangeCheck Renewals may be combined with a change, after changeInstanceCheck.
+	ChangeCheck bool `json:"changeCheck,omitempty,omitzero"`
 
-	// ProductID Id of the product.
-	ProductID string `json:"productId"`
+	// Kit Joint operation: tenants, users and departments are synchronised.
+	Kit bool `json:"kit,omitempty,omitzero"`
 
-	// ProductName Name of the product.
-	ProductName string `json:"productName"`
+	// KitPublicKey The ISV's RSA public key for client secrets, Base64 without PEM lines.
+	KitPublicKey string `json:"kitPublicKey,omitempty,omitzero"`
 
-	// SKUCode Id to buy it by.
-	SKUCode string `json:"skuCode"`
+	// License Licence codes instead of instances.
+	License bool `json:"license,omitempty,omitzero"`
+
+	// Name Name of the product. Default its code.
+	Name string `json:"name,omitempty,omitzero"`
+
+	// OrderNotify The ISV is told of every order.
+	OrderNotify bool `json:"orderNotify,omitempty,omitzero"`
+
+	// ProductCode Id of the product.
+	ProductCode string `json:"productCode"`
+
+	// ProductionAddress Where its calls go. Default the seller's address.
+	ProductionAddress string `json:"productionAddress,omitempty,omitzero"`
+
+	// Provision What has an instance opened. Default payment.
+	Provision ProductProvision `json:"provision,omitempty,omitzero"`
+
+	// SellerID Who sells it.
+	SellerID string `json:"sellerId"`
+
+	// SKUs Its specifications.
+	SKUs []SKU `json:"skus"`
+
+	// Status Whether it can be bought. Default on-sale.
+	Status ProductStatus `json:"status,omitempty,omitzero"`
 }
 
-// ProductChargingMode How it is charged.
-type ProductChargingMode string
+// ProductAccess Version of the access interface it was listed with. Default v2.
+type ProductAccess string
+
+// ProductProvision What has an instance opened. Default payment.
+type ProductProvision string
+
+// ProductStatus Whether it can be bought. Default on-sale.
+type ProductStatus string
 
 // ProductList defines model for ProductList.
 type ProductList struct {
@@ -1421,6 +1615,21 @@ type PurchaseLine struct {
 	SKUCode string `json:"skuCode"`
 }
 
+// Redelivery defines model for Redelivery.
+type Redelivery struct {
+	// Activity Only this call.
+	Activity string `json:"activity,omitempty,omitzero"`
+
+	// FromCallID Number of the first call.
+	FromCallID int64 `json:"fromCallId,omitempty,omitzero"`
+
+	// OrderLineID Only calls about this instance; without numbers all of them.
+	OrderLineID string `json:"orderLineId,omitempty,omitzero"`
+
+	// ToCallID Number of the last call. Default that of the first.
+	ToCallID int64 `json:"toCallId,omitempty,omitzero"`
+}
+
 // Renewal defines model for Renewal.
 type Renewal struct {
 	// Period By how long: `1y`, `3m`. Default: a year, or where it is not sold by the year, one period.
@@ -1431,6 +1640,98 @@ type Renewal struct {
 
 	// SKUCode The SKU to change to with the renewal. Default the same.
 	SKUCode string `json:"skuCode,omitempty,omitzero"`
+}
+
+// SKU defines model for SKU.
+type SKU struct {
+	// ChargingMode How a SKU is charged.
+	ChargingMode ChargingMode `json:"chargingMode"`
+
+	// Items Billing items: one per type of period for PERIOD, one per thing metered for ON_DEMAND, else one.
+	Items []BillingItem `json:"items"`
+
+	// Linear Name of the linear attribute whose quantity the buyer chooses; empty: none.
+	Linear string `json:"linear,omitempty,omitzero"`
+
+	// Name Name of the specification. Default its code.
+	Name string `json:"name,omitempty,omitzero"`
+
+	// PackageAmount Units in a package, a decimal number.
+	PackageAmount string `json:"packageAmount,omitempty,omitzero"`
+
+	// Params What the buyer enters while ordering.
+	Params []SKUParam `json:"params,omitempty,omitzero"`
+
+	// SKUCode Id to buy it by.
+	SKUCode string `json:"skuCode"`
+
+	// StopWhenUsedUp A package that ends when it is used up.
+	StopWhenUsedUp bool `json:"stopWhenUsedUp,omitempty,omitzero"`
+
+	// TrialDays Longest trial; 0: none.
+	TrialDays int `json:"trialDays,omitempty,omitzero"`
+}
+
+// SKUParam defines model for SKUParam.
+type SKUParam struct {
+	// Name Name of the parameter.
+	Name string `json:"name"`
+
+	// Required Whether an order must have it.
+	Required bool `json:"required,omitempty,omitzero"`
+}
+
+// Seller defines model for Seller.
+type Seller struct {
+	// Keys Keys that were made just now. They are not shown again.
+	Keys SellerKeys `json:"keys,omitempty,omitzero"`
+
+	// Name Name of the seller.
+	Name string `json:"name"`
+
+	// ProductionAddress Where the ISV is called.
+	ProductionAddress string `json:"productionAddress,omitempty,omitzero"`
+
+	// SellerID Id of the seller.
+	SellerID string `json:"sellerId"`
+}
+
+// SellerKeys Keys that were made just now. They are not shown again.
+type SellerKeys struct {
+	// AK Access key id for the open API.
+	AK string `json:"ak"`
+
+	// BaseKey Access key of the base interface class.
+	BaseKey string `json:"baseKey"`
+
+	// GeneralKey Access key of the general interface class.
+	GeneralKey string `json:"generalKey"`
+
+	// KitKey Access key of the kit interface class.
+	KitKey string `json:"kitKey"`
+
+	// LicenseKey Access key of the licence interface class.
+	LicenseKey string `json:"licenseKey"`
+
+	// SK Secret for the open API.
+	SK string `json:"sk"`
+}
+
+// SellerList defines model for SellerList.
+type SellerList struct {
+	Sellers []Seller `json:"sellers"`
+}
+
+// SellerSettings defines model for SellerSettings.
+type SellerSettings struct {
+	// Name Name of the seller. Default as it was.
+	Name string `json:"name,omitempty,omitzero"`
+
+	// NewKeys Make new keys for the open API and for every interface class. Not for the seller of the key file.
+	NewKeys bool `json:"newKeys,omitempty,omitzero"`
+
+	// ProductionAddress Where the ISV is called, for products that have no address of their own. Default as it was.
+	ProductionAddress string `json:"productionAddress,omitempty,omitzero"`
 }
 
 // Status defines model for Status.
@@ -1520,6 +1821,9 @@ type UsageRecordList struct {
 // BuyerFilter defines model for BuyerFilter.
 type BuyerFilter = string
 
+// CallID defines model for CallId.
+type CallID = int64
+
 // LicenseCode defines model for LicenseCode.
 type LicenseCode = string
 
@@ -1535,11 +1839,17 @@ type OrderID = string
 // OrderLineID defines model for OrderLineId.
 type OrderLineID = string
 
+// ProductCode defines model for ProductCode.
+type ProductCode = string
+
 // ProductFilter defines model for ProductFilter.
 type ProductFilter = string
 
 // SellerFilter defines model for SellerFilter.
 type SellerFilter = string
+
+// SellerID defines model for SellerId.
+type SellerID = string
 
 // ListAttemptsParams defines parameters for ListAttempts.
 type ListAttemptsParams struct {
@@ -1551,6 +1861,33 @@ type ListAttemptsParams struct {
 
 	// CallID Only attempts of this call.
 	CallID int64 `form:"callId,omitempty" json:"callId,omitempty,omitzero"`
+
+	// Subject Only attempts about this subject, such as `kit/<tenantId>`.
+	Subject string `form:"subject,omitempty" json:"subject,omitempty,omitzero"`
+
+	// ProductCode Only attempts for this product.
+	ProductCode string `form:"productCode,omitempty" json:"productCode,omitempty,omitzero"`
+
+	// SellerID Only attempts to this seller's ISV.
+	SellerID string `form:"sellerId,omitempty" json:"sellerId,omitempty,omitzero"`
+
+	// Activity Only attempts at this call, such as newInstance.
+	Activity string `form:"activity,omitempty" json:"activity,omitempty,omitzero"`
+
+	// Outcome Only attempts that ended so.
+	Outcome AttemptOutcome `form:"outcome,omitempty" json:"outcome,omitempty,omitzero"`
+
+	// Fault Only attempts with this fault; `any` for all with one.
+	Fault string `form:"fault,omitempty" json:"fault,omitempty,omitzero"`
+
+	// Violations Only attempts whose answer is not as the contract says.
+	Violations bool `form:"violations,omitempty" json:"violations,omitempty,omitzero"`
+
+	// Before Only attempts with a smaller number, to page on.
+	Before int64 `form:"before,omitempty" json:"before,omitempty,omitzero"`
+
+	// After Only attempts with a greater number.
+	After int64 `form:"after,omitempty" json:"after,omitempty,omitzero"`
 }
 
 // ListBillsParams defines parameters for ListBills.
@@ -1718,11 +2055,20 @@ type ListPackagesParams struct {
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
 
+// ListProductsParams defines parameters for ListProducts.
+type ListProductsParams struct {
+	// SellerID Only products of this seller.
+	SellerID string `form:"sellerId,omitempty" json:"sellerId,omitempty,omitzero"`
+}
+
 // ListUsageRecordsParams defines parameters for ListUsageRecords.
 type ListUsageRecordsParams struct {
 	// Limit How many at most.
 	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 }
+
+// PutBuyerJSONRequestBody defines body for PutBuyer for application/json ContentType.
+type PutBuyerJSONRequestBody = BuyerInfo
 
 // AdvanceClockJSONRequestBody defines body for AdvanceClock for application/json ContentType.
 type AdvanceClockJSONRequestBody = ClockAdvance
@@ -1778,6 +2124,9 @@ type RenewLicenseJSONRequestBody = Renewal
 // PlaceOrderJSONRequestBody defines body for PlaceOrder for application/json ContentType.
 type PlaceOrderJSONRequestBody = Purchase
 
+// PutProductJSONRequestBody defines body for PutProduct for application/json ContentType.
+type PutProductJSONRequestBody = Product
+
 // CreateKitApplicationJSONRequestBody defines body for CreateKitApplication for application/json ContentType.
 type CreateKitApplicationJSONRequestBody = KitApplicationInput
 
@@ -1789,6 +2138,12 @@ type SetKitPublicKeyJSONRequestBody = KitPublicKey
 
 // SetProviderJSONRequestBody defines body for SetProvider for application/json ContentType.
 type SetProviderJSONRequestBody = ProviderSettings
+
+// RedeliverJSONRequestBody defines body for Redeliver for application/json ContentType.
+type RedeliverJSONRequestBody = Redelivery
+
+// PutSellerJSONRequestBody defines body for PutSeller for application/json ContentType.
+type PutSellerJSONRequestBody = SellerSettings
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -1869,6 +2224,11 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/attempts (the `ListAttempts` operationId).
 	ListAttempts(ctx context.Context, params *ListAttemptsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetAttempt One exchange of the journal
+	//
+	// Corresponds with GET /v1/attempts/{attemptId} (the `GetAttempt` operationId).
+	GetAttempt(ctx context.Context, attemptID int64, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListBills What usage comes to, by instance and day
 	//
 	// A day is one in Beijing, and a record belongs to the day in which its metered time begins. There is a bill for each price
@@ -1876,6 +2236,25 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/bills (the `ListBills` operationId).
 	ListBills(ctx context.Context, params *ListBillsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListBuyers All buyers
+	//
+	// Corresponds with GET /v1/buyers (the `ListBuyers` operationId).
+	ListBuyers(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutBuyerWithBody Add a buyer, or change one
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/buyers/{buyerId} (the `PutBuyer` operationId).
+	PutBuyerWithBody(ctx context.Context, buyerID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutBuyer Add a buyer, or change one
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/buyers/{buyerId} (the `PutBuyer` operationId).
+	PutBuyer(ctx context.Context, buyerID string, body PutBuyerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListCalls Lifecycle calls, newest first
 	//
@@ -1885,7 +2264,7 @@ type ClientInterface interface {
 	// RestartCall Press "restart" for a call that stopped being retried
 	//
 	// Corresponds with POST /v1/calls/{callId}/restart (the `RestartCall` operationId).
-	RestartCall(ctx context.Context, callID int64, reqEditors ...RequestEditorFn) (*http.Response, error)
+	RestartCall(ctx context.Context, callID CallID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AdvanceClockWithBody Move the clock forward
 	//
@@ -1906,6 +2285,16 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/clock/advance (the `AdvanceClock` operationId).
 	AdvanceClock(ctx context.Context, body AdvanceClockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HoldClock Stop the clock, so that only advanceClock moves it
+	//
+	// Corresponds with POST /v1/clock/hold (the `HoldClock` operationId).
+	HoldClock(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RunClock Let a clock that was held run on from where it stands
+	//
+	// Corresponds with POST /v1/clock/run (the `RunClock` operationId).
+	RunClock(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Settle Wait until nothing is due and nothing under way
 	//
@@ -2389,7 +2778,32 @@ type ClientInterface interface {
 	// ListProducts What can be bought
 	//
 	// Corresponds with GET /v1/products (the `ListProducts` operationId).
-	ListProducts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ListProducts(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetProduct One product with its SKUs
+	//
+	// Corresponds with GET /v1/products/{productCode} (the `GetProduct` operationId).
+	GetProduct(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutProductWithBody List a product, or change one
+	//
+	// Instances that exist keep what they were bought as. SKUs that are left out can no longer be bought. A product stays with
+	// its seller.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/products/{productCode} (the `PutProduct` operationId).
+	PutProductWithBody(ctx context.Context, productCode ProductCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutProduct List a product, or change one
+	//
+	// Instances that exist keep what they were bought as. SKUs that are left out can no longer be bought. A product stays with
+	// its seller.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/products/{productCode} (the `PutProduct` operationId).
+	PutProduct(ctx context.Context, productCode ProductCode, body PutProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteKitApplication Delete a credential that no enterprise uses
 	//
@@ -2469,6 +2883,73 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/provider (the `SetProvider` operationId).
 	SetProvider(ctx context.Context, body SetProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RedeliverWithBody Send calls again that ended
+	//
+	// Each call that matches is sent again as a new call with the same content, in the order of the old ones. The ISV must
+	// answer it as it answered before; nothing follows from it in the sandbox.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/redeliveries (the `Redeliver` operationId).
+	RedeliverWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Redeliver Send calls again that ended
+	//
+	// Each call that matches is sent again as a new call with the same content, in the order of the old ones. The ISV must
+	// answer it as it answered before; nothing follows from it in the sandbox.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/redeliveries (the `Redeliver` operationId).
+	Redeliver(ctx context.Context, body RedeliverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Reset Forget everything that happened
+	//
+	// Orders, instances, calls, the journal, usage and all the rest are gone, the catalogue is as at the first start, the clock shows
+	// real time. Keys and production address stay.
+	//
+	// Corresponds with POST /v1/reset (the `Reset` operationId).
+	Reset(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RestoreSnapshotWithBody Put a snapshot in place of everything
+	//
+	// Attempts under way are finished first. The clock goes on where it was in the snapshot. The keys of the key file stay in force.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/restore (the `RestoreSnapshot` operationId).
+	RestoreSnapshotWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSellers All sellers
+	//
+	// Corresponds with GET /v1/sellers (the `ListSellers` operationId).
+	ListSellers(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutSellerWithBody Add a seller, or change one
+	//
+	// A new seller gets keys. They are in this answer and in no other; `newKeys` makes others.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/sellers/{sellerId} (the `PutSeller` operationId).
+	PutSellerWithBody(ctx context.Context, sellerID SellerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutSeller Add a seller, or change one
+	//
+	// A new seller gets keys. They are in this answer and in no other; `newKeys` makes others.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/sellers/{sellerId} (the `PutSeller` operationId).
+	PutSeller(ctx context.Context, sellerID SellerID, body PutSellerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TakeSnapshot Everything the sandbox knows, as a file
+	//
+	// An SQLite database. It holds the keys of sellers; keep it as you keep the key file.
+	//
+	// Corresponds with GET /v1/snapshot (the `TakeSnapshot` operationId).
+	TakeSnapshot(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetStatus Addresses, clock and counts
 	//
 	// Corresponds with GET /v1/status (the `GetStatus` operationId).
@@ -2485,6 +2966,21 @@ type ClientInterface interface {
 // Corresponds with GET /v1/attempts (the `ListAttempts` operationId).
 func (c *Client) ListAttempts(ctx context.Context, params *ListAttemptsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListAttemptsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAttempt One exchange of the journal
+//
+// Corresponds with GET /v1/attempts/{attemptId} (the `GetAttempt` operationId).
+func (c *Client) GetAttempt(ctx context.Context, attemptID int64, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAttemptRequest(c.Server, attemptID)
 	if err != nil {
 		return nil, err
 	}
@@ -2513,6 +3009,55 @@ func (c *Client) ListBills(ctx context.Context, params *ListBillsParams, reqEdit
 	return c.Client.Do(req)
 }
 
+// ListBuyers All buyers
+//
+// Corresponds with GET /v1/buyers (the `ListBuyers` operationId).
+func (c *Client) ListBuyers(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListBuyersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutBuyerWithBody Add a buyer, or change one
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/buyers/{buyerId} (the `PutBuyer` operationId).
+func (c *Client) PutBuyerWithBody(ctx context.Context, buyerID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutBuyerRequestWithBody(c.Server, buyerID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutBuyer Add a buyer, or change one
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/buyers/{buyerId} (the `PutBuyer` operationId).
+func (c *Client) PutBuyer(ctx context.Context, buyerID string, body PutBuyerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutBuyerRequest(c.Server, buyerID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListCalls Lifecycle calls, newest first
 //
 // Corresponds with GET /v1/calls (the `ListCalls` operationId).
@@ -2531,7 +3076,7 @@ func (c *Client) ListCalls(ctx context.Context, params *ListCallsParams, reqEdit
 // RestartCall Press "restart" for a call that stopped being retried
 //
 // Corresponds with POST /v1/calls/{callId}/restart (the `RestartCall` operationId).
-func (c *Client) RestartCall(ctx context.Context, callID int64, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) RestartCall(ctx context.Context, callID CallID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRestartCallRequest(c.Server, callID)
 	if err != nil {
 		return nil, err
@@ -2573,6 +3118,36 @@ func (c *Client) AdvanceClockWithBody(ctx context.Context, contentType string, b
 // Corresponds with POST /v1/clock/advance (the `AdvanceClock` operationId).
 func (c *Client) AdvanceClock(ctx context.Context, body AdvanceClockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAdvanceClockRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HoldClock Stop the clock, so that only advanceClock moves it
+//
+// Corresponds with POST /v1/clock/hold (the `HoldClock` operationId).
+func (c *Client) HoldClock(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHoldClockRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RunClock Let a clock that was held run on from where it stands
+//
+// Corresponds with POST /v1/clock/run (the `RunClock` operationId).
+func (c *Client) RunClock(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRunClockRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -3765,8 +4340,63 @@ func (c *Client) ListPackages(ctx context.Context, params *ListPackagesParams, r
 // ListProducts What can be bought
 //
 // Corresponds with GET /v1/products (the `ListProducts` operationId).
-func (c *Client) ListProducts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewListProductsRequest(c.Server)
+func (c *Client) ListProducts(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListProductsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetProduct One product with its SKUs
+//
+// Corresponds with GET /v1/products/{productCode} (the `GetProduct` operationId).
+func (c *Client) GetProduct(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetProductRequest(c.Server, productCode)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutProductWithBody List a product, or change one
+//
+// Instances that exist keep what they were bought as. SKUs that are left out can no longer be bought. A product stays with
+// its seller.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/products/{productCode} (the `PutProduct` operationId).
+func (c *Client) PutProductWithBody(ctx context.Context, productCode ProductCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutProductRequestWithBody(c.Server, productCode, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutProduct List a product, or change one
+//
+// Instances that exist keep what they were bought as. SKUs that are left out can no longer be bought. A product stays with
+// its seller.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/products/{productCode} (the `PutProduct` operationId).
+func (c *Client) PutProduct(ctx context.Context, productCode ProductCode, body PutProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutProductRequest(c.Server, productCode, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3975,6 +4605,153 @@ func (c *Client) SetProvider(ctx context.Context, body SetProviderJSONRequestBod
 	return c.Client.Do(req)
 }
 
+// RedeliverWithBody Send calls again that ended
+//
+// Each call that matches is sent again as a new call with the same content, in the order of the old ones. The ISV must
+// answer it as it answered before; nothing follows from it in the sandbox.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/redeliveries (the `Redeliver` operationId).
+func (c *Client) RedeliverWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRedeliverRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Redeliver Send calls again that ended
+//
+// Each call that matches is sent again as a new call with the same content, in the order of the old ones. The ISV must
+// answer it as it answered before; nothing follows from it in the sandbox.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/redeliveries (the `Redeliver` operationId).
+func (c *Client) Redeliver(ctx context.Context, body RedeliverJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRedeliverRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Reset Forget everything that happened
+//
+// Orders, instances, calls, the journal, usage and all the rest are gone, the catalogue is as at the first start, the clock shows
+// real time. Keys and production address stay.
+//
+// Corresponds with POST /v1/reset (the `Reset` operationId).
+func (c *Client) Reset(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RestoreSnapshotWithBody Put a snapshot in place of everything
+//
+// Attempts under way are finished first. The clock goes on where it was in the snapshot. The keys of the key file stay in force.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/restore (the `RestoreSnapshot` operationId).
+func (c *Client) RestoreSnapshotWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRestoreSnapshotRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSellers All sellers
+//
+// Corresponds with GET /v1/sellers (the `ListSellers` operationId).
+func (c *Client) ListSellers(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSellersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutSellerWithBody Add a seller, or change one
+//
+// A new seller gets keys. They are in this answer and in no other; `newKeys` makes others.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/sellers/{sellerId} (the `PutSeller` operationId).
+func (c *Client) PutSellerWithBody(ctx context.Context, sellerID SellerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutSellerRequestWithBody(c.Server, sellerID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutSeller Add a seller, or change one
+//
+// A new seller gets keys. They are in this answer and in no other; `newKeys` makes others.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/sellers/{sellerId} (the `PutSeller` operationId).
+func (c *Client) PutSeller(ctx context.Context, sellerID SellerID, body PutSellerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutSellerRequest(c.Server, sellerID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TakeSnapshot Everything the sandbox knows, as a file
+//
+// An SQLite database. It holds the keys of sellers; keep it as you keep the key file.
+//
+// Corresponds with GET /v1/snapshot (the `TakeSnapshot` operationId).
+func (c *Client) TakeSnapshot(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTakeSnapshotRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetStatus Addresses, clock and counts
 //
 // Corresponds with GET /v1/status (the `GetStatus` operationId).
@@ -4057,10 +4834,116 @@ func NewListAttemptsRequest(server string, params *ListAttemptsParams) (*http.Re
 			}
 		}
 
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "subject", params.Subject, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "productCode", params.ProductCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sellerId", params.SellerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "activity", params.Activity, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "outcome", params.Outcome, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fault", params.Fault, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "violations", params.Violations, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "before", params.Before, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
 		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetAttemptRequest constructs an http.Request for the GetAttempt method
+func NewGetAttemptRequest(server string, attemptID int64) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "attemptId", attemptID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/attempts/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -4145,6 +5028,80 @@ func NewListBillsRequest(server string, params *ListBillsParams) (*http.Request,
 	return req, nil
 }
 
+// NewListBuyersRequest constructs an http.Request for the ListBuyers method
+func NewListBuyersRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/buyers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutBuyerRequest calls the generic PutBuyer builder with application/json body
+func NewPutBuyerRequest(server string, buyerID string, body PutBuyerJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutBuyerRequestWithBody(server, buyerID, "application/json", bodyReader)
+}
+
+// NewPutBuyerRequestWithBody constructs an http.Request for the PutBuyer method, with any body, and a specified content type
+func NewPutBuyerRequestWithBody(server string, buyerID string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "buyerId", buyerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/buyers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListCallsRequest constructs an http.Request for the ListCalls method
 func NewListCallsRequest(server string, params *ListCallsParams) (*http.Request, error) {
 	var err error
@@ -4204,7 +5161,7 @@ func NewListCallsRequest(server string, params *ListCallsParams) (*http.Request,
 }
 
 // NewRestartCallRequest constructs an http.Request for the RestartCall method
-func NewRestartCallRequest(server string, callID int64) (*http.Request, error) {
+func NewRestartCallRequest(server string, callID CallID) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -4273,6 +5230,60 @@ func NewAdvanceClockRequestWithBody(server string, contentType string, body io.R
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewHoldClockRequest constructs an http.Request for the HoldClock method
+func NewHoldClockRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/clock/hold")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRunClockRequest constructs an http.Request for the RunClock method
+func NewRunClockRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/clock/run")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -6726,7 +7737,7 @@ func NewListPackagesRequest(server string, params *ListPackagesParams) (*http.Re
 }
 
 // NewListProductsRequest constructs an http.Request for the ListProducts method
-func NewListProductsRequest(server string) (*http.Request, error) {
+func NewListProductsRequest(server string, params *ListProductsParams) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -6744,10 +7755,114 @@ func NewListProductsRequest(server string) (*http.Request, error) {
 		return nil, err
 	}
 
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sellerId", params.SellerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewGetProductRequest constructs an http.Request for the GetProduct method
+func NewGetProductRequest(server string, productCode ProductCode) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutProductRequest calls the generic PutProduct builder with application/json body
+func NewPutProductRequest(server string, productCode ProductCode, body PutProductJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutProductRequestWithBody(server, productCode, "application/json", bodyReader)
+}
+
+// NewPutProductRequestWithBody constructs an http.Request for the PutProduct method, with any body, and a specified content type
+func NewPutProductRequestWithBody(server string, productCode ProductCode, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -7069,6 +8184,203 @@ func NewSetProviderRequestWithBody(server string, contentType string, body io.Re
 	return req, nil
 }
 
+// NewRedeliverRequest calls the generic Redeliver builder with application/json body
+func NewRedeliverRequest(server string, body RedeliverJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRedeliverRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRedeliverRequestWithBody constructs an http.Request for the Redeliver method, with any body, and a specified content type
+func NewRedeliverRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/redeliveries")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewResetRequest constructs an http.Request for the Reset method
+func NewResetRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/reset")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRestoreSnapshotRequestWithBody constructs an http.Request for the RestoreSnapshot method, with any body, and a specified content type
+func NewRestoreSnapshotRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/restore")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListSellersRequest constructs an http.Request for the ListSellers method
+func NewListSellersRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sellers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutSellerRequest calls the generic PutSeller builder with application/json body
+func NewPutSellerRequest(server string, sellerID SellerID, body PutSellerJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutSellerRequestWithBody(server, sellerID, "application/json", bodyReader)
+}
+
+// NewPutSellerRequestWithBody constructs an http.Request for the PutSeller method, with any body, and a specified content type
+func NewPutSellerRequestWithBody(server string, sellerID SellerID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "sellerId", sellerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sellers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewTakeSnapshotRequest constructs an http.Request for the TakeSnapshot method
+func NewTakeSnapshotRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/snapshot")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetStatusRequest constructs an http.Request for the GetStatus method
 func NewGetStatusRequest(server string) (*http.Request, error) {
 	var err error
@@ -7197,6 +8509,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/attempts (the `ListAttempts` operationId).
 	ListAttemptsWithResponse(ctx context.Context, params *ListAttemptsParams, reqEditors ...RequestEditorFn) (*ListAttemptsResponse, error)
 
+	// GetAttemptWithResponse One exchange of the journal
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/attempts/{attemptId} (the `GetAttempt` operationId).
+	GetAttemptWithResponse(ctx context.Context, attemptID int64, reqEditors ...RequestEditorFn) (*GetAttemptResponse, error)
+
 	// ListBillsWithResponse What usage comes to, by instance and day
 	//
 	// A day is one in Beijing, and a record belongs to the day in which its metered time begins. There is a bill for each price
@@ -7206,6 +8525,27 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/bills (the `ListBills` operationId).
 	ListBillsWithResponse(ctx context.Context, params *ListBillsParams, reqEditors ...RequestEditorFn) (*ListBillsResponse, error)
+
+	// ListBuyersWithResponse All buyers
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/buyers (the `ListBuyers` operationId).
+	ListBuyersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListBuyersResponse, error)
+
+	// PutBuyerWithBodyWithResponse Add a buyer, or change one
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/buyers/{buyerId} (the `PutBuyer` operationId).
+	PutBuyerWithBodyWithResponse(ctx context.Context, buyerID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutBuyerResponse, error)
+
+	// PutBuyerWithResponse Add a buyer, or change one
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/buyers/{buyerId} (the `PutBuyer` operationId).
+	PutBuyerWithResponse(ctx context.Context, buyerID string, body PutBuyerJSONRequestBody, reqEditors ...RequestEditorFn) (*PutBuyerResponse, error)
 
 	// ListCallsWithResponse Lifecycle calls, newest first
 	//
@@ -7219,7 +8559,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/calls/{callId}/restart (the `RestartCall` operationId).
-	RestartCallWithResponse(ctx context.Context, callID int64, reqEditors ...RequestEditorFn) (*RestartCallResponse, error)
+	RestartCallWithResponse(ctx context.Context, callID CallID, reqEditors ...RequestEditorFn) (*RestartCallResponse, error)
 
 	// AdvanceClockWithBodyWithResponse Move the clock forward
 	//
@@ -7240,6 +8580,20 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/clock/advance (the `AdvanceClock` operationId).
 	AdvanceClockWithResponse(ctx context.Context, body AdvanceClockJSONRequestBody, reqEditors ...RequestEditorFn) (*AdvanceClockResponse, error)
+
+	// HoldClockWithResponse Stop the clock, so that only advanceClock moves it
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/clock/hold (the `HoldClock` operationId).
+	HoldClockWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*HoldClockResponse, error)
+
+	// RunClockWithResponse Let a clock that was held run on from where it stands
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/clock/run (the `RunClock` operationId).
+	RunClockWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RunClockResponse, error)
 
 	// SettleWithResponse Wait until nothing is due and nothing under way
 	//
@@ -7797,7 +9151,34 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/products (the `ListProducts` operationId).
-	ListProductsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListProductsResponse, error)
+	ListProductsWithResponse(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*ListProductsResponse, error)
+
+	// GetProductWithResponse One product with its SKUs
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/products/{productCode} (the `GetProduct` operationId).
+	GetProductWithResponse(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*GetProductResponse, error)
+
+	// PutProductWithBodyWithResponse List a product, or change one
+	//
+	// Instances that exist keep what they were bought as. SKUs that are left out can no longer be bought. A product stays with
+	// its seller.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/products/{productCode} (the `PutProduct` operationId).
+	PutProductWithBodyWithResponse(ctx context.Context, productCode ProductCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutProductResponse, error)
+
+	// PutProductWithResponse List a product, or change one
+	//
+	// Instances that exist keep what they were bought as. SKUs that are left out can no longer be bought. A product stays with
+	// its seller.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/products/{productCode} (the `PutProduct` operationId).
+	PutProductWithResponse(ctx context.Context, productCode ProductCode, body PutProductJSONRequestBody, reqEditors ...RequestEditorFn) (*PutProductResponse, error)
 
 	// DeleteKitApplicationWithResponse Delete a credential that no enterprise uses
 	//
@@ -7885,6 +9266,79 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/provider (the `SetProvider` operationId).
 	SetProviderWithResponse(ctx context.Context, body SetProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*SetProviderResponse, error)
 
+	// RedeliverWithBodyWithResponse Send calls again that ended
+	//
+	// Each call that matches is sent again as a new call with the same content, in the order of the old ones. The ISV must
+	// answer it as it answered before; nothing follows from it in the sandbox.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/redeliveries (the `Redeliver` operationId).
+	RedeliverWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RedeliverResponse, error)
+
+	// RedeliverWithResponse Send calls again that ended
+	//
+	// Each call that matches is sent again as a new call with the same content, in the order of the old ones. The ISV must
+	// answer it as it answered before; nothing follows from it in the sandbox.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/redeliveries (the `Redeliver` operationId).
+	RedeliverWithResponse(ctx context.Context, body RedeliverJSONRequestBody, reqEditors ...RequestEditorFn) (*RedeliverResponse, error)
+
+	// ResetWithResponse Forget everything that happened
+	//
+	// Orders, instances, calls, the journal, usage and all the rest are gone, the catalogue is as at the first start, the clock shows
+	// real time. Keys and production address stay.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/reset (the `Reset` operationId).
+	ResetWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ResetResponse, error)
+
+	// RestoreSnapshotWithBodyWithResponse Put a snapshot in place of everything
+	//
+	// Attempts under way are finished first. The clock goes on where it was in the snapshot. The keys of the key file stay in force.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/restore (the `RestoreSnapshot` operationId).
+	RestoreSnapshotWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RestoreSnapshotResponse, error)
+
+	// ListSellersWithResponse All sellers
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/sellers (the `ListSellers` operationId).
+	ListSellersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListSellersResponse, error)
+
+	// PutSellerWithBodyWithResponse Add a seller, or change one
+	//
+	// A new seller gets keys. They are in this answer and in no other; `newKeys` makes others.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/sellers/{sellerId} (the `PutSeller` operationId).
+	PutSellerWithBodyWithResponse(ctx context.Context, sellerID SellerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutSellerResponse, error)
+
+	// PutSellerWithResponse Add a seller, or change one
+	//
+	// A new seller gets keys. They are in this answer and in no other; `newKeys` makes others.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/sellers/{sellerId} (the `PutSeller` operationId).
+	PutSellerWithResponse(ctx context.Context, sellerID SellerID, body PutSellerJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSellerResponse, error)
+
+	// TakeSnapshotWithResponse Everything the sandbox knows, as a file
+	//
+	// An SQLite database. It holds the keys of sellers; keep it as you keep the key file.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/snapshot (the `TakeSnapshot` operationId).
+	TakeSnapshotWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*TakeSnapshotResponse, error)
+
 	// GetStatusWithResponse Addresses, clock and counts
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -7948,6 +9402,54 @@ func (r ListAttemptsResponse) ContentType() string {
 	return ""
 }
 
+type GetAttemptResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Attempt
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetAttemptResponse) GetJSON200() *Attempt {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetAttemptResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetAttemptResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAttemptResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAttemptResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetAttemptResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListBillsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -7990,6 +9492,102 @@ func (r ListBillsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListBillsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListBuyersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BuyerList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListBuyersResponse) GetJSON200() *BuyerList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListBuyersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListBuyersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListBuyersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListBuyersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListBuyersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutBuyerResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Buyer
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutBuyerResponse) GetJSON200() *Buyer {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutBuyerResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutBuyerResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutBuyerResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutBuyerResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutBuyerResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8134,6 +9732,102 @@ func (r AdvanceClockResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r AdvanceClockResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type HoldClockResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Clock
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r HoldClockResponse) GetJSON200() *Clock {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r HoldClockResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r HoldClockResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r HoldClockResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r HoldClockResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r HoldClockResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RunClockResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Clock
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RunClockResponse) GetJSON200() *Clock {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RunClockResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RunClockResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RunClockResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RunClockResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RunClockResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10697,6 +12391,102 @@ func (r ListProductsResponse) ContentType() string {
 	return ""
 }
 
+type GetProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Product
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetProductResponse) GetJSON200() *Product {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetProductResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetProductResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetProductResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Product
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutProductResponse) GetJSON200() *Product {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutProductResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutProductResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutProductResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type DeleteKitApplicationResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -11081,6 +12871,287 @@ func (r SetProviderResponse) ContentType() string {
 	return ""
 }
 
+type RedeliverResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *CallList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RedeliverResponse) GetJSON202() *CallList {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RedeliverResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RedeliverResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RedeliverResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RedeliverResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RedeliverResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ResetResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Status
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResetResponse) GetJSON200() *Status {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ResetResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResetResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResetResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResetResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResetResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RestoreSnapshotResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Status
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RestoreSnapshotResponse) GetJSON200() *Status {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RestoreSnapshotResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RestoreSnapshotResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RestoreSnapshotResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RestoreSnapshotResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RestoreSnapshotResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListSellersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SellerList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSellersResponse) GetJSON200() *SellerList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListSellersResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSellersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSellersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSellersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSellersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutSellerResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Seller
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutSellerResponse) GetJSON200() *Seller {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutSellerResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutSellerResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutSellerResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutSellerResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutSellerResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type TakeSnapshotResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TakeSnapshotResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TakeSnapshotResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TakeSnapshotResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TakeSnapshotResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TakeSnapshotResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type GetStatusResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -11190,6 +13261,19 @@ func (c *ClientWithResponses) ListAttemptsWithResponse(ctx context.Context, para
 	return ParseListAttemptsResponse(rsp)
 }
 
+// GetAttemptWithResponse One exchange of the journal
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/attempts/{attemptId} (the `GetAttempt` operationId).
+func (c *ClientWithResponses) GetAttemptWithResponse(ctx context.Context, attemptID int64, reqEditors ...RequestEditorFn) (*GetAttemptResponse, error) {
+	rsp, err := c.GetAttempt(ctx, attemptID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAttemptResponse(rsp)
+}
+
 // ListBillsWithResponse What usage comes to, by instance and day
 //
 // A day is one in Beijing, and a record belongs to the day in which its metered time begins. There is a bill for each price
@@ -11204,6 +13288,45 @@ func (c *ClientWithResponses) ListBillsWithResponse(ctx context.Context, params 
 		return nil, err
 	}
 	return ParseListBillsResponse(rsp)
+}
+
+// ListBuyersWithResponse All buyers
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/buyers (the `ListBuyers` operationId).
+func (c *ClientWithResponses) ListBuyersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListBuyersResponse, error) {
+	rsp, err := c.ListBuyers(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListBuyersResponse(rsp)
+}
+
+// PutBuyerWithBodyWithResponse Add a buyer, or change one
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/buyers/{buyerId} (the `PutBuyer` operationId).
+func (c *ClientWithResponses) PutBuyerWithBodyWithResponse(ctx context.Context, buyerID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutBuyerResponse, error) {
+	rsp, err := c.PutBuyerWithBody(ctx, buyerID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutBuyerResponse(rsp)
+}
+
+// PutBuyerWithResponse Add a buyer, or change one
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/buyers/{buyerId} (the `PutBuyer` operationId).
+func (c *ClientWithResponses) PutBuyerWithResponse(ctx context.Context, buyerID string, body PutBuyerJSONRequestBody, reqEditors ...RequestEditorFn) (*PutBuyerResponse, error) {
+	rsp, err := c.PutBuyer(ctx, buyerID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutBuyerResponse(rsp)
 }
 
 // ListCallsWithResponse Lifecycle calls, newest first
@@ -11224,7 +13347,7 @@ func (c *ClientWithResponses) ListCallsWithResponse(ctx context.Context, params 
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/calls/{callId}/restart (the `RestartCall` operationId).
-func (c *ClientWithResponses) RestartCallWithResponse(ctx context.Context, callID int64, reqEditors ...RequestEditorFn) (*RestartCallResponse, error) {
+func (c *ClientWithResponses) RestartCallWithResponse(ctx context.Context, callID CallID, reqEditors ...RequestEditorFn) (*RestartCallResponse, error) {
 	rsp, err := c.RestartCall(ctx, callID, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -11262,6 +13385,32 @@ func (c *ClientWithResponses) AdvanceClockWithResponse(ctx context.Context, body
 		return nil, err
 	}
 	return ParseAdvanceClockResponse(rsp)
+}
+
+// HoldClockWithResponse Stop the clock, so that only advanceClock moves it
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/clock/hold (the `HoldClock` operationId).
+func (c *ClientWithResponses) HoldClockWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*HoldClockResponse, error) {
+	rsp, err := c.HoldClock(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHoldClockResponse(rsp)
+}
+
+// RunClockWithResponse Let a clock that was held run on from where it stands
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/clock/run (the `RunClock` operationId).
+func (c *ClientWithResponses) RunClockWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RunClockResponse, error) {
+	rsp, err := c.RunClock(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRunClockResponse(rsp)
 }
 
 // SettleWithResponse Wait until nothing is due and nothing under way
@@ -12240,12 +14389,57 @@ func (c *ClientWithResponses) ListPackagesWithResponse(ctx context.Context, para
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/products (the `ListProducts` operationId).
-func (c *ClientWithResponses) ListProductsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListProductsResponse, error) {
-	rsp, err := c.ListProducts(ctx, reqEditors...)
+func (c *ClientWithResponses) ListProductsWithResponse(ctx context.Context, params *ListProductsParams, reqEditors ...RequestEditorFn) (*ListProductsResponse, error) {
+	rsp, err := c.ListProducts(ctx, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseListProductsResponse(rsp)
+}
+
+// GetProductWithResponse One product with its SKUs
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/products/{productCode} (the `GetProduct` operationId).
+func (c *ClientWithResponses) GetProductWithResponse(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*GetProductResponse, error) {
+	rsp, err := c.GetProduct(ctx, productCode, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetProductResponse(rsp)
+}
+
+// PutProductWithBodyWithResponse List a product, or change one
+//
+// Instances that exist keep what they were bought as. SKUs that are left out can no longer be bought. A product stays with
+// its seller.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/products/{productCode} (the `PutProduct` operationId).
+func (c *ClientWithResponses) PutProductWithBodyWithResponse(ctx context.Context, productCode ProductCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutProductResponse, error) {
+	rsp, err := c.PutProductWithBody(ctx, productCode, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutProductResponse(rsp)
+}
+
+// PutProductWithResponse List a product, or change one
+//
+// Instances that exist keep what they were bought as. SKUs that are left out can no longer be bought. A product stays with
+// its seller.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/products/{productCode} (the `PutProduct` operationId).
+func (c *ClientWithResponses) PutProductWithResponse(ctx context.Context, productCode ProductCode, body PutProductJSONRequestBody, reqEditors ...RequestEditorFn) (*PutProductResponse, error) {
+	rsp, err := c.PutProduct(ctx, productCode, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutProductResponse(rsp)
 }
 
 // DeleteKitApplicationWithResponse Delete a credential that no enterprise uses
@@ -12406,6 +14600,127 @@ func (c *ClientWithResponses) SetProviderWithResponse(ctx context.Context, body 
 	return ParseSetProviderResponse(rsp)
 }
 
+// RedeliverWithBodyWithResponse Send calls again that ended
+//
+// Each call that matches is sent again as a new call with the same content, in the order of the old ones. The ISV must
+// answer it as it answered before; nothing follows from it in the sandbox.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/redeliveries (the `Redeliver` operationId).
+func (c *ClientWithResponses) RedeliverWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RedeliverResponse, error) {
+	rsp, err := c.RedeliverWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRedeliverResponse(rsp)
+}
+
+// RedeliverWithResponse Send calls again that ended
+//
+// Each call that matches is sent again as a new call with the same content, in the order of the old ones. The ISV must
+// answer it as it answered before; nothing follows from it in the sandbox.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/redeliveries (the `Redeliver` operationId).
+func (c *ClientWithResponses) RedeliverWithResponse(ctx context.Context, body RedeliverJSONRequestBody, reqEditors ...RequestEditorFn) (*RedeliverResponse, error) {
+	rsp, err := c.Redeliver(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRedeliverResponse(rsp)
+}
+
+// ResetWithResponse Forget everything that happened
+//
+// Orders, instances, calls, the journal, usage and all the rest are gone, the catalogue is as at the first start, the clock shows
+// real time. Keys and production address stay.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/reset (the `Reset` operationId).
+func (c *ClientWithResponses) ResetWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ResetResponse, error) {
+	rsp, err := c.Reset(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetResponse(rsp)
+}
+
+// RestoreSnapshotWithBodyWithResponse Put a snapshot in place of everything
+//
+// Attempts under way are finished first. The clock goes on where it was in the snapshot. The keys of the key file stay in force.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/restore (the `RestoreSnapshot` operationId).
+func (c *ClientWithResponses) RestoreSnapshotWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RestoreSnapshotResponse, error) {
+	rsp, err := c.RestoreSnapshotWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRestoreSnapshotResponse(rsp)
+}
+
+// ListSellersWithResponse All sellers
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/sellers (the `ListSellers` operationId).
+func (c *ClientWithResponses) ListSellersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListSellersResponse, error) {
+	rsp, err := c.ListSellers(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSellersResponse(rsp)
+}
+
+// PutSellerWithBodyWithResponse Add a seller, or change one
+//
+// A new seller gets keys. They are in this answer and in no other; `newKeys` makes others.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/sellers/{sellerId} (the `PutSeller` operationId).
+func (c *ClientWithResponses) PutSellerWithBodyWithResponse(ctx context.Context, sellerID SellerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutSellerResponse, error) {
+	rsp, err := c.PutSellerWithBody(ctx, sellerID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutSellerResponse(rsp)
+}
+
+// PutSellerWithResponse Add a seller, or change one
+//
+// A new seller gets keys. They are in this answer and in no other; `newKeys` makes others.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/sellers/{sellerId} (the `PutSeller` operationId).
+func (c *ClientWithResponses) PutSellerWithResponse(ctx context.Context, sellerID SellerID, body PutSellerJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSellerResponse, error) {
+	rsp, err := c.PutSeller(ctx, sellerID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutSellerResponse(rsp)
+}
+
+// TakeSnapshotWithResponse Everything the sandbox knows, as a file
+//
+// An SQLite database. It holds the keys of sellers; keep it as you keep the key file.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/snapshot (the `TakeSnapshot` operationId).
+func (c *ClientWithResponses) TakeSnapshotWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*TakeSnapshotResponse, error) {
+	rsp, err := c.TakeSnapshot(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTakeSnapshotResponse(rsp)
+}
+
 // GetStatusWithResponse Addresses, clock and counts
 //
 // Returns a wrapper object for the known response body format(s).
@@ -12465,6 +14780,39 @@ func ParseListAttemptsResponse(rsp *http.Response) (*ListAttemptsResponse, error
 	return response, nil
 }
 
+// ParseGetAttemptResponse parses an HTTP response from a GetAttemptWithResponse call
+func ParseGetAttemptResponse(rsp *http.Response) (*GetAttemptResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAttemptResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Attempt
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListBillsResponse parses an HTTP response from a ListBillsWithResponse call
 func ParseListBillsResponse(rsp *http.Response) (*ListBillsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12481,6 +14829,72 @@ func ParseListBillsResponse(rsp *http.Response) (*ListBillsResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest BillList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListBuyersResponse parses an HTTP response from a ListBuyersWithResponse call
+func ParseListBuyersResponse(rsp *http.Response) (*ListBuyersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListBuyersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BuyerList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutBuyerResponse parses an HTTP response from a PutBuyerWithResponse call
+func ParsePutBuyerResponse(rsp *http.Response) (*PutBuyerResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutBuyerResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Buyer
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -12573,6 +14987,72 @@ func ParseAdvanceClockResponse(rsp *http.Response) (*AdvanceClockResponse, error
 	}
 
 	response := &AdvanceClockResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Clock
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseHoldClockResponse parses an HTTP response from a HoldClockWithResponse call
+func ParseHoldClockResponse(rsp *http.Response) (*HoldClockResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &HoldClockResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Clock
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRunClockResponse parses an HTTP response from a RunClockWithResponse call
+func ParseRunClockResponse(rsp *http.Response) (*RunClockResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RunClockResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}
@@ -14353,6 +16833,72 @@ func ParseListProductsResponse(rsp *http.Response) (*ListProductsResponse, error
 	return response, nil
 }
 
+// ParseGetProductResponse parses an HTTP response from a GetProductWithResponse call
+func ParseGetProductResponse(rsp *http.Response) (*GetProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutProductResponse parses an HTTP response from a PutProductWithResponse call
+func ParsePutProductResponse(rsp *http.Response) (*PutProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Product
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseDeleteKitApplicationResponse parses an HTTP response from a DeleteKitApplicationWithResponse call
 func ParseDeleteKitApplicationResponse(rsp *http.Response) (*DeleteKitApplicationResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -14605,6 +17151,197 @@ func ParseSetProviderResponse(rsp *http.Response) (*SetProviderResponse, error) 
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRedeliverResponse parses an HTTP response from a RedeliverWithResponse call
+func ParseRedeliverResponse(rsp *http.Response) (*RedeliverResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RedeliverResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest CallList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseResetResponse parses an HTTP response from a ResetWithResponse call
+func ParseResetResponse(rsp *http.Response) (*ResetResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResetResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Status
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRestoreSnapshotResponse parses an HTTP response from a RestoreSnapshotWithResponse call
+func ParseRestoreSnapshotResponse(rsp *http.Response) (*RestoreSnapshotResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RestoreSnapshotResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Status
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListSellersResponse parses an HTTP response from a ListSellersWithResponse call
+func ParseListSellersResponse(rsp *http.Response) (*ListSellersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSellersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SellerList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutSellerResponse parses an HTTP response from a PutSellerWithResponse call
+func ParsePutSellerResponse(rsp *http.Response) (*PutSellerResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutSellerResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Seller
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseTakeSnapshotResponse parses an HTTP response from a TakeSnapshotWithResponse call
+func ParseTakeSnapshotResponse(rsp *http.Response) (*TakeSnapshotResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TakeSnapshotResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {

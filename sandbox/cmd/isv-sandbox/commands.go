@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -25,16 +24,19 @@ type command struct {
 	do    func(ctx context.Context, c *client, args []string, flags any) error
 }
 
-// commands are those of every area; each area has a file of its own.
-var commands = slices.Concat(
-	marketCommands,
-	faultCommands,
-)
+// groups are all the commands, by what they are about. The help of a group follows the first lines of `isv-sandbox help`.
+var groups = []struct {
+	commands []command
+	help     string
+}{
+	{basicCommands, ""}, // in the first lines of the help
+	{marketCommands, marketHelp},
+	{faultCommands, faultHelp},
+}
 
-var marketCommands = []command{
+var basicCommands = []command{
 	{"status", "status", [2]int{0, 0}, nil, status},
 	{"provider", "provider URL", [2]int{1, 1}, nil, setProvider},
-	{"products", "products", [2]int{0, 0}, nil, products},
 	{"buy", "buy --sku SKU [flags]", [2]int{0, 0}, purchaseFlags, buy},
 	{"renew", "renew LINE [--period 1y]", [2]int{1, 1}, func(fs *flag.FlagSet) any {
 		return fs.String("period", "1y", "by how long, such as 1y or 3m")
@@ -48,11 +50,11 @@ var marketCommands = []command{
 	{"freeze", "freeze LINE", [2]int{1, 1}, nil, freeze},
 	{"unfreeze", "unfreeze LINE", [2]int{1, 1}, nil, unfreeze},
 	{"release", "release LINE", [2]int{1, 1}, nil, release},
-	{"clock", "clock advance DURATION", [2]int{2, 2}, nil, advance},
+	{"clock", "clock advance DURATION | to TIME | hold | run", [2]int{1, 2}, nil, clock},
 	{"orders", "orders", [2]int{0, 0}, nil, orders},
 	{"instances", "instances", [2]int{0, 0}, nil, instances},
 	{"calls", "calls [LINE]", [2]int{0, 1}, nil, calls},
-	{"journal", "journal [LINE]", [2]int{0, 1}, nil, journal},
+	{"journal", "journal [LINE] [flags]", [2]int{0, 1}, journalFlags, journal},
 	{"usage", "usage", [2]int{0, 0}, nil, usageRecords},
 	{"restart", "restart CALL", [2]int{1, 1}, nil, restart},
 }
@@ -199,7 +201,7 @@ func status(ctx context.Context, c *client, _ []string, _ any) error {
 		{"open API", s.MarketURL},
 		{"control API", s.ControlURL},
 		{"your ISV", or(s.ProductionAddress, "not known yet")},
-		{"clock", when(s.Clock.Now) + " UTC, " + s.Clock.Ahead + " ahead"},
+		{"clock", when(s.Clock.Now) + " UTC, " + s.Clock.Ahead + " ahead" + map[bool]string{true: ", stands"}[s.Clock.Held]},
 		{"orders", strconv.Itoa(s.Orders)},
 		{"instances", strconv.Itoa(s.Instances)},
 		{"calls", fmt.Sprintf("%d under way, %d waiting for a restart", s.CallsPending, s.CallsWaiting)},
@@ -214,19 +216,6 @@ func setProvider(ctx context.Context, c *client, args []string, _ any) error {
 		return err
 	}
 	return c.table("", [][]string{{"your ISV is called at " + p.ProductionAddress}})
-}
-
-func products(ctx context.Context, c *client, _ []string, _ any) error {
-	resp, err := c.api.ListProducts(ctx)
-	list, err := read[sandboxapi.ProductList](c, resp, err)
-	var rows [][]string
-	for _, p := range list.Products {
-		rows = append(rows, []string{p.SKUCode, string(p.ChargingMode), p.Price, p.ProductName})
-	}
-	if err != nil {
-		return err
-	}
-	return c.table("SKU\tCHARGED\tPRICE\tNAME", rows)
 }
 
 type purchase struct {
@@ -390,16 +379,34 @@ func (c *client) changed(ctx context.Context, resp *http.Response, err error, li
 	return c.settled(ctx, line, status)
 }
 
-func advance(ctx context.Context, c *client, args []string, _ any) error {
-	if args[0] != "advance" {
-		return misuse("usage: isv-sandbox clock advance DURATION")
+func clock(ctx context.Context, c *client, args []string, _ any) error {
+	var resp *http.Response
+	var err error
+	switch {
+	case args[0] == "hold" && len(args) == 1:
+		resp, err = c.api.HoldClock(ctx)
+	case args[0] == "run" && len(args) == 1:
+		resp, err = c.api.RunClock(ctx)
+	case args[0] == "advance" && len(args) == 2:
+		resp, err = c.api.AdvanceClock(ctx, sandboxapi.ClockAdvance{Duration: args[1]})
+	case args[0] == "to" && len(args) == 2:
+		to, parseErr := time.Parse(time.RFC3339, args[1])
+		if parseErr != nil {
+			return misuse("clock to %q: expected a time such as 2027-01-31T12:00:00Z", args[1])
+		}
+		resp, err = c.api.AdvanceClock(ctx, sandboxapi.ClockAdvance{To: to})
+	default:
+		return misuse("usage: isv-sandbox clock advance DURATION | to TIME | hold | run")
 	}
-	resp, err := c.api.AdvanceClock(ctx, sandboxapi.ClockAdvance{Duration: args[1]})
-	clock, err := read[sandboxapi.Clock](c, resp, err)
+	state, err := read[sandboxapi.Clock](c, resp, err)
 	if err != nil {
 		return err
 	}
-	return c.table("", [][]string{{"the clock shows " + when(clock.Now) + " UTC"}})
+	text := "the clock shows " + when(state.Now) + " UTC"
+	if state.Held {
+		text += ", and stands"
+	}
+	return c.table("", [][]string{{text}})
 }
 
 func orders(ctx context.Context, c *client, _ []string, _ any) error {
@@ -450,8 +457,26 @@ func calls(ctx context.Context, c *client, args []string, _ any) error {
 	return c.table("CALL\tACTIVITY\tSTATUS\tATTEMPTS\tRESULT\tNEXT (UTC)\tLINE\tLAST ERROR", rows)
 }
 
-func journal(ctx context.Context, c *client, args []string, _ any) error {
-	resp, err := c.api.ListAttempts(ctx, &sandboxapi.ListAttemptsParams{OrderLineID: first(args)})
+func journalFlags(fs *flag.FlagSet) any {
+	p := &sandboxapi.ListAttemptsParams{}
+	fs.Int64Var(&p.CallID, "call", 0, "only attempts of this call")
+	fs.StringVar(&p.Subject, "subject", "", "only attempts about this subject, such as kit/TENANT")
+	fs.StringVar(&p.ProductCode, "product", "", "only attempts for this product")
+	fs.StringVar(&p.SellerID, "seller", "", "only attempts to this seller's ISV")
+	fs.StringVar(&p.Activity, "activity", "", "only attempts at this call, such as newInstance")
+	fs.Func("outcome", "only attempts that ended so, such as refused", func(s string) error { p.Outcome = sandboxapi.AttemptOutcome(s); return nil })
+	fs.StringVar(&p.Fault, "fault", "", "only attempts with this fault, or any")
+	fs.BoolVar(&p.Violations, "violations", false, "only attempts whose answer is not as the contract says")
+	fs.Int64Var(&p.Before, "before", 0, "only attempts with a smaller number")
+	fs.Int64Var(&p.After, "after", 0, "only attempts with a greater number")
+	fs.IntVar(&p.Limit, "limit", 100, "how many at most, up to 1000")
+	return p
+}
+
+func journal(ctx context.Context, c *client, args []string, flags any) error {
+	params, _ := flags.(*sandboxapi.ListAttemptsParams)
+	params.OrderLineID = first(args)
+	resp, err := c.api.ListAttempts(ctx, params)
 	list, err := read[sandboxapi.AttemptList](c, resp, err)
 	if err != nil {
 		return err
@@ -460,9 +485,9 @@ func journal(ctx context.Context, c *client, args []string, _ any) error {
 		return nil
 	}
 	for _, a := range list.Attempts {
-		_, _ = fmt.Fprintf(c.out, "%s  %s, attempt %d: %s", when(a.Time), a.Activity, a.Number, a.Outcome)
+		_, _ = fmt.Fprintf(c.out, "%s  #%d %s, attempt %d: %s", when(a.Time), a.AttemptID, a.Activity, a.Number, a.Outcome)
 		if a.Fault != "" {
-			_, _ = fmt.Fprintf(c.out, ", fault %s", a.Fault)
+			_, _ = fmt.Fprintf(c.out, " (fault: %s)", a.Fault)
 		}
 		if a.Detail != "" {
 			_, _ = fmt.Fprintf(c.out, ", %s", a.Detail)

@@ -10,6 +10,12 @@ import (
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
 )
 
+const faultHelp = `
+Faults, see sandbox/FAULTS.md:
+  isv-sandbox fault add KIND [flags] | list | remove ID | clear
+                                                    disturb calls, or the open API, on purpose
+`
+
 var faultCommands = []command{
 	{"fault", "fault add KIND [flags] | fault list | fault remove ID | fault clear", [2]int{1, 2}, faultFlags, fault},
 }

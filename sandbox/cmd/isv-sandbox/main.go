@@ -24,7 +24,6 @@ const usage = `isv-sandbox plays the marketplace for an ISV: it calls your produ
 
   isv-sandbox serve      start it; state is kept in a file, keys are written beside it
   isv-sandbox provider URL                          where your ISV is, such as http://127.0.0.1:9000/saasproduce
-  isv-sandbox products                              what can be bought
   isv-sandbox buy --sku SKU [--period 1y] [--quantity N] [--param name=value …]
                                                     the buyer pays; waits until the instance is ready
   isv-sandbox renew LINE [--period 1y]              the buyer renews
@@ -32,10 +31,13 @@ const usage = `isv-sandbox plays the marketplace for an ISV: it calls your produ
   isv-sandbox freeze LINE | unfreeze LINE           a violation, and its end
   isv-sandbox release LINE                          the buyer unsubscribes
   isv-sandbox clock advance 366d                    expiry, retries, release: now
+  isv-sandbox clock to TIME | hold | run            move the clock to a time, stop it, let it run on
   isv-sandbox status | orders | instances | calls | journal | usage
                                                     what happened; calls and journal take a LINE
   isv-sandbox restart CALL                          press "restart" for a call that stopped being retried
+`
 
+const usageEnd = `
 LINE is the order line that created an instance, as buy prints it. "isv-sandbox COMMAND -h" lists a command's flags.
 Every command but serve reads the address and the token of a running sandbox from the key file (--keys, default isvkit.keys)
 or from ISVKIT_CONTROL_URL and ISVKIT_CONTROL_TOKEN. --json prints the answer as it came.
@@ -89,7 +91,11 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer, gete
 	name, rest := args[0], args[1:]
 	switch name {
 	case "help", "-h", "--help":
-		_, err := io.WriteString(stdout, usage)
+		text := usage
+		for _, g := range groups {
+			text += g.help
+		}
+		_, err := io.WriteString(stdout, text+usageEnd)
 		return err
 	case "version", "--version":
 		_, err := fmt.Fprintln(stdout, "isv-sandbox", sandbox.Version)
@@ -97,9 +103,11 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer, gete
 	case "serve":
 		return serve(ctx, rest, stdout, stderr, getenv)
 	}
-	for _, c := range commands {
-		if c.name == name {
-			return c.execute(ctx, rest, stdout, stderr, getenv)
+	for _, g := range groups {
+		for _, c := range g.commands {
+			if c.name == name {
+				return c.execute(ctx, rest, stdout, stderr, getenv)
+			}
 		}
 	}
 	return misuse("no command %q", name)

@@ -258,8 +258,12 @@ func TestRun_Misuse(t *testing.T) {
 		require.NotEmpty(t, out.String())
 	}
 	// Every command is in the help.
-	for _, c := range commands {
-		require.Contains(t, usage, c.name)
+	var help bytes.Buffer
+	require.Equal(t, 0, run(t.Context(), []string{"help"}, &help, &help, none))
+	for _, g := range groups {
+		for _, c := range g.commands {
+			require.Contains(t, help.String(), c.name)
+		}
 	}
 }
 

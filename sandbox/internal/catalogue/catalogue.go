@@ -130,7 +130,8 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrInvalid, fmt.Errorf(format, args...))
 }
 
-func checkID(name, id string) error {
+// CheckID tells what is wrong with an id that somebody chose.
+func CheckID(name, id string) error {
 	if !idForm.MatchString(id) {
 		return invalid("%s %q: expected 1 to 64 letters, digits, points, dashes or underlines", name, id)
 	}
@@ -148,7 +149,7 @@ func CheckAddress(address string) error {
 
 // Check tells what is wrong with a seller.
 func (s Seller) Check() error {
-	if err := checkID("sellerId", s.ID); err != nil {
+	if err := CheckID("sellerId", s.ID); err != nil {
 		return err
 	}
 	if s.Address == "" {
@@ -161,7 +162,7 @@ func (s Seller) Check() error {
 func (p *Product) Check() error {
 	p.Access, p.Provision, p.Status = cmp.Or(p.Access, AccessV2), cmp.Or(p.Provision, OnPayment), cmp.Or(p.Status, OnSale)
 	p.Name = cmp.Or(p.Name, p.Code)
-	if err := errors.Join(checkID("productCode", p.Code), checkID("sellerId", p.SellerID)); err != nil {
+	if err := errors.Join(CheckID("productCode", p.Code), CheckID("sellerId", p.SellerID)); err != nil {
 		return err
 	}
 	switch {
@@ -194,7 +195,7 @@ func (p *Product) Check() error {
 
 func (s *SKU) check() error {
 	s.Name = cmp.Or(s.Name, s.Code)
-	if err := checkID("skuCode", s.Code); err != nil {
+	if err := CheckID("skuCode", s.Code); err != nil {
 		return err
 	}
 	where := "sku " + s.Code + ": "

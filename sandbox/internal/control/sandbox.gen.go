@@ -21,18 +21,33 @@ type ServerInterface interface {
 	// ListAttempts The journal, every HTTP exchange with the ISV, newest first
 	// (GET /v1/attempts)
 	ListAttempts(ctx echo.Context, params ListAttemptsParams) error
+	// GetAttempt One exchange of the journal
+	// (GET /v1/attempts/{attemptId})
+	GetAttempt(ctx echo.Context, attemptID int64) error
 	// ListBills What usage comes to, by instance and day
 	// (GET /v1/bills)
 	ListBills(ctx echo.Context, params ListBillsParams) error
+	// ListBuyers All buyers
+	// (GET /v1/buyers)
+	ListBuyers(ctx echo.Context) error
+	// PutBuyer Add a buyer, or change one
+	// (PUT /v1/buyers/{buyerId})
+	PutBuyer(ctx echo.Context, buyerID string) error
 	// ListCalls Lifecycle calls, newest first
 	// (GET /v1/calls)
 	ListCalls(ctx echo.Context, params ListCallsParams) error
 	// RestartCall Press "restart" for a call that stopped being retried
 	// (POST /v1/calls/{callId}/restart)
-	RestartCall(ctx echo.Context, callID int64) error
+	RestartCall(ctx echo.Context, callID CallID) error
 	// AdvanceClock Move the clock forward
 	// (POST /v1/clock/advance)
 	AdvanceClock(ctx echo.Context) error
+	// HoldClock Stop the clock, so that only advanceClock moves it
+	// (POST /v1/clock/hold)
+	HoldClock(ctx echo.Context) error
+	// RunClock Let a clock that was held run on from where it stands
+	// (POST /v1/clock/run)
+	RunClock(ctx echo.Context) error
 	// Settle Wait until nothing is due and nothing under way
 	// (POST /v1/clock/settle)
 	Settle(ctx echo.Context, params SettleParams) error
@@ -194,7 +209,13 @@ type ServerInterface interface {
 	ListPackages(ctx echo.Context, params ListPackagesParams) error
 	// ListProducts What can be bought
 	// (GET /v1/products)
-	ListProducts(ctx echo.Context) error
+	ListProducts(ctx echo.Context, params ListProductsParams) error
+	// GetProduct One product with its SKUs
+	// (GET /v1/products/{productCode})
+	GetProduct(ctx echo.Context, productCode ProductCode) error
+	// PutProduct List a product, or change one
+	// (PUT /v1/products/{productCode})
+	PutProduct(ctx echo.Context, productCode ProductCode) error
 	// DeleteKitApplication Delete a credential that no enterprise uses
 	// (DELETE /v1/products/{productCode}/kit-application)
 	DeleteKitApplication(ctx echo.Context, productCode string) error
@@ -219,6 +240,24 @@ type ServerInterface interface {
 	// SetProvider Say where the ISV's production address is
 	// (PUT /v1/provider)
 	SetProvider(ctx echo.Context) error
+	// Redeliver Send calls again that ended
+	// (POST /v1/redeliveries)
+	Redeliver(ctx echo.Context) error
+	// Reset Forget everything that happened
+	// (POST /v1/reset)
+	Reset(ctx echo.Context) error
+	// RestoreSnapshot Put a snapshot in place of everything
+	// (POST /v1/restore)
+	RestoreSnapshot(ctx echo.Context) error
+	// ListSellers All sellers
+	// (GET /v1/sellers)
+	ListSellers(ctx echo.Context) error
+	// PutSeller Add a seller, or change one
+	// (PUT /v1/sellers/{sellerId})
+	PutSeller(ctx echo.Context, sellerID SellerID) error
+	// TakeSnapshot Everything the sandbox knows, as a file
+	// (GET /v1/snapshot)
+	TakeSnapshot(ctx echo.Context) error
 	// GetStatus Addresses, clock and counts
 	// (GET /v1/status)
 	GetStatus(ctx echo.Context) error
@@ -259,8 +298,87 @@ func (w *ServerInterfaceWrapper) ListAttempts(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter callId: %s", err))
 	}
 
+	// ------------- Optional query parameter "subject" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "subject", ctx.QueryParams(), &params.Subject, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter subject: %s", err))
+	}
+
+	// ------------- Optional query parameter "productCode" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "productCode", ctx.QueryParams(), &params.ProductCode, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// ------------- Optional query parameter "sellerId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sellerId", ctx.QueryParams(), &params.SellerID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sellerId: %s", err))
+	}
+
+	// ------------- Optional query parameter "activity" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "activity", ctx.QueryParams(), &params.Activity, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter activity: %s", err))
+	}
+
+	// ------------- Optional query parameter "outcome" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "outcome", ctx.QueryParams(), &params.Outcome, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter outcome: %s", err))
+	}
+
+	// ------------- Optional query parameter "fault" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fault", ctx.QueryParams(), &params.Fault, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fault: %s", err))
+	}
+
+	// ------------- Optional query parameter "violations" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "violations", ctx.QueryParams(), &params.Violations, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter violations: %s", err))
+	}
+
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", ctx.QueryParams(), &params.Before, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter before: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListAttempts(ctx, params)
+	return err
+}
+
+// GetAttempt converts echo context to params.
+func (w *ServerInterfaceWrapper) GetAttempt(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "attemptId" -------------
+	var attemptID int64
+
+	err = runtime.BindStyledParameterWithOptions("simple", "attemptId", ctx.Param("attemptId"), &attemptID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter attemptId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetAttempt(ctx, attemptID)
 	return err
 }
 
@@ -303,6 +421,31 @@ func (w *ServerInterfaceWrapper) ListBills(ctx echo.Context) error {
 	return err
 }
 
+// ListBuyers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListBuyers(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListBuyers(ctx)
+	return err
+}
+
+// PutBuyer converts echo context to params.
+func (w *ServerInterfaceWrapper) PutBuyer(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "buyerId" -------------
+	var buyerID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "buyerId", ctx.Param("buyerId"), &buyerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter buyerId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutBuyer(ctx, buyerID)
+	return err
+}
+
 // ListCalls converts echo context to params.
 func (w *ServerInterfaceWrapper) ListCalls(ctx echo.Context) error {
 	var err error
@@ -332,7 +475,7 @@ func (w *ServerInterfaceWrapper) ListCalls(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) RestartCall(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "callId" -------------
-	var callID int64
+	var callID CallID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "callId", ctx.Param("callId"), &callID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int64", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -350,6 +493,24 @@ func (w *ServerInterfaceWrapper) AdvanceClock(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AdvanceClock(ctx)
+	return err
+}
+
+// HoldClock converts echo context to params.
+func (w *ServerInterfaceWrapper) HoldClock(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.HoldClock(ctx)
+	return err
+}
+
+// RunClock converts echo context to params.
+func (w *ServerInterfaceWrapper) RunClock(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RunClock(ctx)
 	return err
 }
 
@@ -1434,8 +1595,49 @@ func (w *ServerInterfaceWrapper) ListPackages(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListProducts(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProductsParams
+	// ------------- Optional query parameter "sellerId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sellerId", ctx.QueryParams(), &params.SellerID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sellerId: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListProducts(ctx)
+	err = w.Handler.ListProducts(ctx, params)
+	return err
+}
+
+// GetProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProduct(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode ProductCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProduct(ctx, productCode)
+	return err
+}
+
+// PutProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) PutProduct(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode ProductCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutProduct(ctx, productCode)
 	return err
 }
 
@@ -1560,6 +1762,67 @@ func (w *ServerInterfaceWrapper) SetProvider(ctx echo.Context) error {
 	return err
 }
 
+// Redeliver converts echo context to params.
+func (w *ServerInterfaceWrapper) Redeliver(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Redeliver(ctx)
+	return err
+}
+
+// Reset converts echo context to params.
+func (w *ServerInterfaceWrapper) Reset(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Reset(ctx)
+	return err
+}
+
+// RestoreSnapshot converts echo context to params.
+func (w *ServerInterfaceWrapper) RestoreSnapshot(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RestoreSnapshot(ctx)
+	return err
+}
+
+// ListSellers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSellers(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSellers(ctx)
+	return err
+}
+
+// PutSeller converts echo context to params.
+func (w *ServerInterfaceWrapper) PutSeller(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "sellerId" -------------
+	var sellerID SellerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sellerId", ctx.Param("sellerId"), &sellerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sellerId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutSeller(ctx, sellerID)
+	return err
+}
+
+// TakeSnapshot converts echo context to params.
+func (w *ServerInterfaceWrapper) TakeSnapshot(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TakeSnapshot(ctx)
+	return err
+}
+
 // GetStatus converts echo context to params.
 func (w *ServerInterfaceWrapper) GetStatus(ctx echo.Context) error {
 	var err error
@@ -1637,7 +1900,6 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/status", wrapper.GetStatus, options.OperationMiddlewares["getStatus"]...)
 	router.PUT(options.BaseURL+"/v1/provider", wrapper.SetProvider, options.OperationMiddlewares["setProvider"]...)
 	router.POST(options.BaseURL+"/v1/clock/advance", wrapper.AdvanceClock, options.OperationMiddlewares["advanceClock"]...)
-	router.GET(options.BaseURL+"/v1/products", wrapper.ListProducts, options.OperationMiddlewares["listProducts"]...)
 	router.GET(options.BaseURL+"/v1/orders", wrapper.ListOrders, options.OperationMiddlewares["listOrders"]...)
 	router.POST(options.BaseURL+"/v1/orders", wrapper.PlaceOrder, options.OperationMiddlewares["placeOrder"]...)
 	router.GET(options.BaseURL+"/v1/instances", wrapper.ListInstances, options.OperationMiddlewares["listInstances"]...)
@@ -1651,6 +1913,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/v1/calls/:callId/restart", wrapper.RestartCall, options.OperationMiddlewares["restartCall"]...)
 	router.GET(options.BaseURL+"/v1/attempts", wrapper.ListAttempts, options.OperationMiddlewares["listAttempts"]...)
 	router.GET(options.BaseURL+"/v1/usage-records", wrapper.ListUsageRecords, options.OperationMiddlewares["listUsageRecords"]...)
+	router.GET(options.BaseURL+"/v1/sellers", wrapper.ListSellers, options.OperationMiddlewares["listSellers"]...)
+	router.PUT(options.BaseURL+"/v1/sellers/:sellerId", wrapper.PutSeller, options.OperationMiddlewares["putSeller"]...)
+	router.GET(options.BaseURL+"/v1/products", wrapper.ListProducts, options.OperationMiddlewares["listProducts"]...)
+	router.GET(options.BaseURL+"/v1/products/:productCode", wrapper.GetProduct, options.OperationMiddlewares["getProduct"]...)
+	router.PUT(options.BaseURL+"/v1/products/:productCode", wrapper.PutProduct, options.OperationMiddlewares["putProduct"]...)
+	router.GET(options.BaseURL+"/v1/buyers", wrapper.ListBuyers, options.OperationMiddlewares["listBuyers"]...)
+	router.PUT(options.BaseURL+"/v1/buyers/:buyerId", wrapper.PutBuyer, options.OperationMiddlewares["putBuyer"]...)
 	router.GET(options.BaseURL+"/v1/orders/:orderId", wrapper.GetOrder, options.OperationMiddlewares["getOrder"]...)
 	router.POST(options.BaseURL+"/v1/orders/:orderId/accept", wrapper.AcceptOrder, options.OperationMiddlewares["acceptOrder"]...)
 	router.POST(options.BaseURL+"/v1/instances/details", wrapper.OpenDetailsOfSeveral, options.OperationMiddlewares["openDetailsOfSeveral"]...)
@@ -1702,7 +1971,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/faults/:faultId", wrapper.PutFault, options.OperationMiddlewares["putFault"]...)
 	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/events/stream", wrapper.StreamEvents, options.OperationMiddlewares["streamEvents"]...)
+	router.GET(options.BaseURL+"/v1/attempts/:attemptId", wrapper.GetAttempt, options.OperationMiddlewares["getAttempt"]...)
+	router.POST(options.BaseURL+"/v1/redeliveries", wrapper.Redeliver, options.OperationMiddlewares["redeliver"]...)
 	router.POST(options.BaseURL+"/v1/clock/settle", wrapper.Settle, options.OperationMiddlewares["settle"]...)
+	router.POST(options.BaseURL+"/v1/clock/hold", wrapper.HoldClock, options.OperationMiddlewares["holdClock"]...)
+	router.POST(options.BaseURL+"/v1/clock/run", wrapper.RunClock, options.OperationMiddlewares["runClock"]...)
+	router.GET(options.BaseURL+"/v1/snapshot", wrapper.TakeSnapshot, options.OperationMiddlewares["takeSnapshot"]...)
+	router.POST(options.BaseURL+"/v1/restore", wrapper.RestoreSnapshot, options.OperationMiddlewares["restoreSnapshot"]...)
+	router.POST(options.BaseURL+"/v1/reset", wrapper.Reset, options.OperationMiddlewares["reset"]...)
 
 }
 
@@ -1747,6 +2023,45 @@ func (response ListAttemptsdefaultApplicationProblemPlusJSONResponse) VisitListA
 	return err
 }
 
+type GetAttemptRequestObject struct {
+	AttemptID int64 `json:"attemptId"`
+}
+
+type GetAttemptResponseObject interface {
+	VisitGetAttemptResponse(w http.ResponseWriter) error
+}
+
+type GetAttempt200JSONResponse Attempt
+
+func (response GetAttempt200JSONResponse) VisitGetAttemptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAttemptdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetAttemptdefaultApplicationProblemPlusJSONResponse) VisitGetAttemptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListBillsRequestObject struct {
 	Params ListBillsParams
 }
@@ -1775,6 +2090,84 @@ type ListBillsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListBillsdefaultApplicationProblemPlusJSONResponse) VisitListBillsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBuyersRequestObject struct {
+}
+
+type ListBuyersResponseObject interface {
+	VisitListBuyersResponse(w http.ResponseWriter) error
+}
+
+type ListBuyers200JSONResponse BuyerList
+
+func (response ListBuyers200JSONResponse) VisitListBuyersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListBuyersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListBuyersdefaultApplicationProblemPlusJSONResponse) VisitListBuyersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutBuyerRequestObject struct {
+	BuyerID string `json:"buyerId"`
+	Body    *PutBuyerJSONRequestBody
+}
+
+type PutBuyerResponseObject interface {
+	VisitPutBuyerResponse(w http.ResponseWriter) error
+}
+
+type PutBuyer200JSONResponse Buyer
+
+func (response PutBuyer200JSONResponse) VisitPutBuyerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutBuyerdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutBuyerdefaultApplicationProblemPlusJSONResponse) VisitPutBuyerResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1826,7 +2219,7 @@ func (response ListCallsdefaultApplicationProblemPlusJSONResponse) VisitListCall
 }
 
 type RestartCallRequestObject struct {
-	CallID int64 `json:"callId"`
+	CallID CallID `json:"callId"`
 }
 
 type RestartCallResponseObject interface {
@@ -1892,6 +2285,82 @@ type AdvanceClockdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response AdvanceClockdefaultApplicationProblemPlusJSONResponse) VisitAdvanceClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldClockRequestObject struct {
+}
+
+type HoldClockResponseObject interface {
+	VisitHoldClockResponse(w http.ResponseWriter) error
+}
+
+type HoldClock200JSONResponse Clock
+
+func (response HoldClock200JSONResponse) VisitHoldClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type HoldClockdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response HoldClockdefaultApplicationProblemPlusJSONResponse) VisitHoldClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunClockRequestObject struct {
+}
+
+type RunClockResponseObject interface {
+	VisitRunClockResponse(w http.ResponseWriter) error
+}
+
+type RunClock200JSONResponse Clock
+
+func (response RunClock200JSONResponse) VisitRunClockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RunClockdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RunClockdefaultApplicationProblemPlusJSONResponse) VisitRunClockResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4009,6 +4478,7 @@ func (response ListPackagesdefaultApplicationProblemPlusJSONResponse) VisitListP
 }
 
 type ListProductsRequestObject struct {
+	Params ListProductsParams
 }
 
 type ListProductsResponseObject interface {
@@ -4035,6 +4505,85 @@ type ListProductsdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListProductsdefaultApplicationProblemPlusJSONResponse) VisitListProductsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductRequestObject struct {
+	ProductCode ProductCode `json:"productCode"`
+}
+
+type GetProductResponseObject interface {
+	VisitGetProductResponse(w http.ResponseWriter) error
+}
+
+type GetProduct200JSONResponse Product
+
+func (response GetProduct200JSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProductdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetProductdefaultApplicationProblemPlusJSONResponse) VisitGetProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductRequestObject struct {
+	ProductCode ProductCode `json:"productCode"`
+	Body        *PutProductJSONRequestBody
+}
+
+type PutProductResponseObject interface {
+	VisitPutProductResponse(w http.ResponseWriter) error
+}
+
+type PutProduct200JSONResponse Product
+
+func (response PutProduct200JSONResponse) VisitPutProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutProductdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutProductdefaultApplicationProblemPlusJSONResponse) VisitPutProductResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4361,6 +4910,244 @@ func (response SetProviderdefaultApplicationProblemPlusJSONResponse) VisitSetPro
 	return err
 }
 
+type RedeliverRequestObject struct {
+	Body *RedeliverJSONRequestBody
+}
+
+type RedeliverResponseObject interface {
+	VisitRedeliverResponse(w http.ResponseWriter) error
+}
+
+type Redeliver202JSONResponse CallList
+
+func (response Redeliver202JSONResponse) VisitRedeliverResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RedeliverdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RedeliverdefaultApplicationProblemPlusJSONResponse) VisitRedeliverResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetRequestObject struct {
+}
+
+type ResetResponseObject interface {
+	VisitResetResponse(w http.ResponseWriter) error
+}
+
+type Reset200JSONResponse Status
+
+func (response Reset200JSONResponse) VisitResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ResetdefaultApplicationProblemPlusJSONResponse) VisitResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreSnapshotRequestObject struct {
+	Body io.Reader
+}
+
+type RestoreSnapshotResponseObject interface {
+	VisitRestoreSnapshotResponse(w http.ResponseWriter) error
+}
+
+type RestoreSnapshot200JSONResponse Status
+
+func (response RestoreSnapshot200JSONResponse) VisitRestoreSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreSnapshotdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RestoreSnapshotdefaultApplicationProblemPlusJSONResponse) VisitRestoreSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSellersRequestObject struct {
+}
+
+type ListSellersResponseObject interface {
+	VisitListSellersResponse(w http.ResponseWriter) error
+}
+
+type ListSellers200JSONResponse SellerList
+
+func (response ListSellers200JSONResponse) VisitListSellersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSellersdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSellersdefaultApplicationProblemPlusJSONResponse) VisitListSellersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSellerRequestObject struct {
+	SellerID SellerID `json:"sellerId"`
+	Body     *PutSellerJSONRequestBody
+}
+
+type PutSellerResponseObject interface {
+	VisitPutSellerResponse(w http.ResponseWriter) error
+}
+
+type PutSeller200JSONResponse Seller
+
+func (response PutSeller200JSONResponse) VisitPutSellerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutSellerdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutSellerdefaultApplicationProblemPlusJSONResponse) VisitPutSellerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeSnapshotRequestObject struct {
+}
+
+type TakeSnapshotResponseObject interface {
+	VisitTakeSnapshotResponse(w http.ResponseWriter) error
+}
+
+type TakeSnapshot200ApplicationVndSqlite3Response struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response TakeSnapshot200ApplicationVndSqlite3Response) VisitTakeSnapshotResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/vnd.sqlite3")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type TakeSnapshotdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TakeSnapshotdefaultApplicationProblemPlusJSONResponse) VisitTakeSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetStatusRequestObject struct {
 }
 
@@ -4443,9 +5230,18 @@ type StrictServerInterface interface {
 	// ListAttempts The journal, every HTTP exchange with the ISV, newest first
 	// (GET /v1/attempts)
 	ListAttempts(ctx context.Context, request ListAttemptsRequestObject) (ListAttemptsResponseObject, error)
+	// GetAttempt One exchange of the journal
+	// (GET /v1/attempts/{attemptId})
+	GetAttempt(ctx context.Context, request GetAttemptRequestObject) (GetAttemptResponseObject, error)
 	// ListBills What usage comes to, by instance and day
 	// (GET /v1/bills)
 	ListBills(ctx context.Context, request ListBillsRequestObject) (ListBillsResponseObject, error)
+	// ListBuyers All buyers
+	// (GET /v1/buyers)
+	ListBuyers(ctx context.Context, request ListBuyersRequestObject) (ListBuyersResponseObject, error)
+	// PutBuyer Add a buyer, or change one
+	// (PUT /v1/buyers/{buyerId})
+	PutBuyer(ctx context.Context, request PutBuyerRequestObject) (PutBuyerResponseObject, error)
 	// ListCalls Lifecycle calls, newest first
 	// (GET /v1/calls)
 	ListCalls(ctx context.Context, request ListCallsRequestObject) (ListCallsResponseObject, error)
@@ -4455,6 +5251,12 @@ type StrictServerInterface interface {
 	// AdvanceClock Move the clock forward
 	// (POST /v1/clock/advance)
 	AdvanceClock(ctx context.Context, request AdvanceClockRequestObject) (AdvanceClockResponseObject, error)
+	// HoldClock Stop the clock, so that only advanceClock moves it
+	// (POST /v1/clock/hold)
+	HoldClock(ctx context.Context, request HoldClockRequestObject) (HoldClockResponseObject, error)
+	// RunClock Let a clock that was held run on from where it stands
+	// (POST /v1/clock/run)
+	RunClock(ctx context.Context, request RunClockRequestObject) (RunClockResponseObject, error)
 	// Settle Wait until nothing is due and nothing under way
 	// (POST /v1/clock/settle)
 	Settle(ctx context.Context, request SettleRequestObject) (SettleResponseObject, error)
@@ -4617,6 +5419,12 @@ type StrictServerInterface interface {
 	// ListProducts What can be bought
 	// (GET /v1/products)
 	ListProducts(ctx context.Context, request ListProductsRequestObject) (ListProductsResponseObject, error)
+	// GetProduct One product with its SKUs
+	// (GET /v1/products/{productCode})
+	GetProduct(ctx context.Context, request GetProductRequestObject) (GetProductResponseObject, error)
+	// PutProduct List a product, or change one
+	// (PUT /v1/products/{productCode})
+	PutProduct(ctx context.Context, request PutProductRequestObject) (PutProductResponseObject, error)
 	// DeleteKitApplication Delete a credential that no enterprise uses
 	// (DELETE /v1/products/{productCode}/kit-application)
 	DeleteKitApplication(ctx context.Context, request DeleteKitApplicationRequestObject) (DeleteKitApplicationResponseObject, error)
@@ -4641,6 +5449,24 @@ type StrictServerInterface interface {
 	// SetProvider Say where the ISV's production address is
 	// (PUT /v1/provider)
 	SetProvider(ctx context.Context, request SetProviderRequestObject) (SetProviderResponseObject, error)
+	// Redeliver Send calls again that ended
+	// (POST /v1/redeliveries)
+	Redeliver(ctx context.Context, request RedeliverRequestObject) (RedeliverResponseObject, error)
+	// Reset Forget everything that happened
+	// (POST /v1/reset)
+	Reset(ctx context.Context, request ResetRequestObject) (ResetResponseObject, error)
+	// RestoreSnapshot Put a snapshot in place of everything
+	// (POST /v1/restore)
+	RestoreSnapshot(ctx context.Context, request RestoreSnapshotRequestObject) (RestoreSnapshotResponseObject, error)
+	// ListSellers All sellers
+	// (GET /v1/sellers)
+	ListSellers(ctx context.Context, request ListSellersRequestObject) (ListSellersResponseObject, error)
+	// PutSeller Add a seller, or change one
+	// (PUT /v1/sellers/{sellerId})
+	PutSeller(ctx context.Context, request PutSellerRequestObject) (PutSellerResponseObject, error)
+	// TakeSnapshot Everything the sandbox knows, as a file
+	// (GET /v1/snapshot)
+	TakeSnapshot(ctx context.Context, request TakeSnapshotRequestObject) (TakeSnapshotResponseObject, error)
 	// GetStatus Addresses, clock and counts
 	// (GET /v1/status)
 	GetStatus(ctx context.Context, request GetStatusRequestObject) (GetStatusResponseObject, error)
@@ -4686,6 +5512,31 @@ func (sh *strictHandler) ListAttempts(ctx echo.Context, params ListAttemptsParam
 	return nil
 }
 
+// GetAttempt operation middleware
+func (sh *strictHandler) GetAttempt(ctx echo.Context, attemptID int64) error {
+	var request GetAttemptRequestObject
+
+	request.AttemptID = attemptID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAttempt(ctx.Request().Context(), request.(GetAttemptRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAttempt")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetAttemptResponseObject); ok {
+		return validResponse.VisitGetAttemptResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListBills operation middleware
 func (sh *strictHandler) ListBills(ctx echo.Context, params ListBillsParams) error {
 	var request ListBillsRequestObject
@@ -4705,6 +5556,77 @@ func (sh *strictHandler) ListBills(ctx echo.Context, params ListBillsParams) err
 		return err
 	} else if validResponse, ok := response.(ListBillsResponseObject); ok {
 		return validResponse.VisitListBillsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListBuyers operation middleware
+func (sh *strictHandler) ListBuyers(ctx echo.Context) error {
+	var request ListBuyersRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListBuyers(ctx.Request().Context(), request.(ListBuyersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListBuyers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListBuyersResponseObject); ok {
+		return validResponse.VisitListBuyersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutBuyer operation middleware
+func (sh *strictHandler) PutBuyer(ctx echo.Context, buyerID string) error {
+	var request PutBuyerRequestObject
+
+	request.BuyerID = buyerID
+
+	var body PutBuyerJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutBuyer(ctx.Request().Context(), request.(PutBuyerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutBuyer")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutBuyerResponseObject); ok {
+		return validResponse.VisitPutBuyerResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -4737,7 +5659,7 @@ func (sh *strictHandler) ListCalls(ctx echo.Context, params ListCallsParams) err
 }
 
 // RestartCall operation middleware
-func (sh *strictHandler) RestartCall(ctx echo.Context, callID int64) error {
+func (sh *strictHandler) RestartCall(ctx echo.Context, callID CallID) error {
 	var request RestartCallRequestObject
 
 	request.CallID = callID
@@ -4801,6 +5723,52 @@ func (sh *strictHandler) AdvanceClock(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(AdvanceClockResponseObject); ok {
 		return validResponse.VisitAdvanceClockResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// HoldClock operation middleware
+func (sh *strictHandler) HoldClock(ctx echo.Context) error {
+	var request HoldClockRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.HoldClock(ctx.Request().Context(), request.(HoldClockRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "HoldClock")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(HoldClockResponseObject); ok {
+		return validResponse.VisitHoldClockResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RunClock operation middleware
+func (sh *strictHandler) RunClock(ctx echo.Context) error {
+	var request RunClockRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RunClock(ctx.Request().Context(), request.(RunClockRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RunClock")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RunClockResponseObject); ok {
+		return validResponse.VisitRunClockResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -6523,8 +7491,10 @@ func (sh *strictHandler) ListPackages(ctx echo.Context, params ListPackagesParam
 }
 
 // ListProducts operation middleware
-func (sh *strictHandler) ListProducts(ctx echo.Context) error {
+func (sh *strictHandler) ListProducts(ctx echo.Context, params ListProductsParams) error {
 	var request ListProductsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListProducts(ctx.Request().Context(), request.(ListProductsRequestObject))
@@ -6539,6 +7509,79 @@ func (sh *strictHandler) ListProducts(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ListProductsResponseObject); ok {
 		return validResponse.VisitListProductsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProduct operation middleware
+func (sh *strictHandler) GetProduct(ctx echo.Context, productCode ProductCode) error {
+	var request GetProductRequestObject
+
+	request.ProductCode = productCode
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProduct(ctx.Request().Context(), request.(GetProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProductResponseObject); ok {
+		return validResponse.VisitGetProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutProduct operation middleware
+func (sh *strictHandler) PutProduct(ctx echo.Context, productCode ProductCode) error {
+	var request PutProductRequestObject
+
+	request.ProductCode = productCode
+
+	var body PutProductJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutProduct(ctx.Request().Context(), request.(PutProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutProductResponseObject); ok {
+		return validResponse.VisitPutProductResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -6829,6 +7872,194 @@ func (sh *strictHandler) SetProvider(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(SetProviderResponseObject); ok {
 		return validResponse.VisitSetProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Redeliver operation middleware
+func (sh *strictHandler) Redeliver(ctx echo.Context) error {
+	var request RedeliverRequestObject
+
+	var body RedeliverJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Redeliver(ctx.Request().Context(), request.(RedeliverRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Redeliver")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RedeliverResponseObject); ok {
+		return validResponse.VisitRedeliverResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Reset operation middleware
+func (sh *strictHandler) Reset(ctx echo.Context) error {
+	var request ResetRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Reset(ctx.Request().Context(), request.(ResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Reset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResetResponseObject); ok {
+		return validResponse.VisitResetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RestoreSnapshot operation middleware
+func (sh *strictHandler) RestoreSnapshot(ctx echo.Context) error {
+	var request RestoreSnapshotRequestObject
+
+	request.Body = ctx.Request().Body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RestoreSnapshot(ctx.Request().Context(), request.(RestoreSnapshotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RestoreSnapshot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RestoreSnapshotResponseObject); ok {
+		return validResponse.VisitRestoreSnapshotResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSellers operation middleware
+func (sh *strictHandler) ListSellers(ctx echo.Context) error {
+	var request ListSellersRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSellers(ctx.Request().Context(), request.(ListSellersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSellers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSellersResponseObject); ok {
+		return validResponse.VisitListSellersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutSeller operation middleware
+func (sh *strictHandler) PutSeller(ctx echo.Context, sellerID SellerID) error {
+	var request PutSellerRequestObject
+
+	request.SellerID = sellerID
+
+	var body PutSellerJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutSeller(ctx.Request().Context(), request.(PutSellerRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutSeller")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutSellerResponseObject); ok {
+		return validResponse.VisitPutSellerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TakeSnapshot operation middleware
+func (sh *strictHandler) TakeSnapshot(ctx echo.Context) error {
+	var request TakeSnapshotRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TakeSnapshot(ctx.Request().Context(), request.(TakeSnapshotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TakeSnapshot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TakeSnapshotResponseObject); ok {
+		return validResponse.VisitTakeSnapshotResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

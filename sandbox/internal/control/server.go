@@ -41,6 +41,13 @@ type Sandbox interface {
 	SetProductionAddress(ctx context.Context, address string) error
 	Advance(ctx context.Context, d time.Duration) error
 	Settle(ctx context.Context) error
+	AdvanceTo(ctx context.Context, t time.Time) error
+	HoldClock(ctx context.Context) error
+	RunClock(ctx context.Context) error
+	Snapshot(ctx context.Context, file string) error
+	Restore(ctx context.Context, file string) error
+	Reset(ctx context.Context) error
+	HasKeyFile(sellerID string) bool // the seller's keys come from the key file
 	Clock() *clock.Clock
 	Addresses() (market, control string)
 	Version() string
@@ -57,7 +64,11 @@ func New(s Sandbox, token string, log *slog.Logger) http.Handler {
 			if !ok || subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
 				return &problem{http.StatusUnauthorized, "unauthorized", "expected Authorization: Bearer with the control token from the key file"}
 			}
-			c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, maxBody)
+			limit := int64(maxBody)
+			if c.Request().URL.Path == "/v1/restore" {
+				limit = maxSnapshot
+			}
+			c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, limit)
 			return next(c)
 		}
 	})
@@ -98,6 +109,8 @@ func answerError(err error, c echo.Context, log *slog.Logger) {
 		p = refused(refusal)
 	case errors.Is(err, orderbook.ErrInvalid), errors.Is(err, outbox.ErrInvalid), errors.Is(err, catalogue.ErrInvalid):
 		p = &problem{http.StatusBadRequest, "invalid", strings.TrimPrefix(err.Error(), "invalid: ")}
+	case errors.Is(err, store.ErrNoSnapshot):
+		p = &problem{http.StatusBadRequest, "no-snapshot", err.Error()}
 	case errors.Is(err, store.ErrNotFound):
 		p = &problem{http.StatusNotFound, "not-found", "there is nothing of that id"}
 	case errors.As(err, &h) && h.Code == http.StatusNotFound:
@@ -125,20 +138,18 @@ func limit(n int) int {
 	return n
 }
 
-func (s *server) clock() sandboxapi.Clock {
-	return sandboxapi.Clock{Now: s.s.Clock().Now(), Ahead: s.s.Clock().Ahead().String()}
+func (s *server) status(ctx context.Context) (sandboxapi.Status, error) {
+	n, err := s.s.Store().Counts(ctx)
+	market, control := s.s.Addresses()
+	return sandboxapi.Status{
+		Version: s.s.Version(), MarketURL: market, ControlURL: control, ProductionAddress: s.s.ProductionAddress(), Clock: s.clock(),
+		Orders: n.Orders, Instances: n.Instances, CallsPending: n.CallsPending, CallsWaiting: n.CallsWaiting, UsageRecords: n.UsageRecords,
+	}, err
 }
 
 func (s *server) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetStatusResponseObject, error) {
-	n, err := s.s.Store().Counts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	market, control := s.s.Addresses()
-	return GetStatus200JSONResponse{
-		Version: s.s.Version(), MarketURL: market, ControlURL: control, ProductionAddress: s.s.ProductionAddress(), Clock: s.clock(),
-		Orders: n.Orders, Instances: n.Instances, CallsPending: n.CallsPending, CallsWaiting: n.CallsWaiting, UsageRecords: n.UsageRecords,
-	}, nil
+	status, err := s.status(ctx)
+	return GetStatus200JSONResponse(status), err
 }
 
 func (s *server) SetProvider(ctx context.Context, r SetProviderRequestObject) (SetProviderResponseObject, error) {
@@ -149,31 +160,6 @@ func (s *server) SetProvider(ctx context.Context, r SetProviderRequestObject) (S
 		return nil, err
 	}
 	return SetProvider200JSONResponse{ProductionAddress: r.Body.ProductionAddress}, nil
-}
-
-func (s *server) AdvanceClock(ctx context.Context, r AdvanceClockRequestObject) (AdvanceClockResponseObject, error) {
-	d, err := clock.ParseDuration(r.Body.Duration)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", orderbook.ErrInvalid, err)
-	}
-	if err := s.s.Advance(ctx, d); err != nil {
-		return nil, err
-	}
-	return AdvanceClock200JSONResponse(s.clock()), nil
-}
-
-func (s *server) ListProducts(ctx context.Context, _ ListProductsRequestObject) (ListProductsResponseObject, error) {
-	products, err := s.s.Store().Products(ctx, "")
-	list := ListProducts200JSONResponse{Products: []sandboxapi.Product{}}
-	for _, p := range products {
-		for _, sku := range p.SKUs {
-			item := sku.Items[0]
-			list.Products = append(list.Products, sandboxapi.Product{
-				SKUCode: sku.Code, ProductID: item.ProductID, ProductName: sku.Name, ChargingMode: sandboxapi.ProductChargingMode(sku.ChargingMode), Price: item.Price,
-			})
-		}
-	}
-	return list, err
 }
 
 func (s *server) ListCalls(ctx context.Context, r ListCallsRequestObject) (ListCallsResponseObject, error) {
@@ -195,18 +181,4 @@ func callView(c store.Call) sandboxapi.Call {
 func (s *server) RestartCall(ctx context.Context, r RestartCallRequestObject) (RestartCallResponseObject, error) {
 	c, err := s.s.Outbox().Restart(ctx, r.CallID)
 	return RestartCall202JSONResponse(callView(c)), err
-}
-
-func (s *server) ListAttempts(ctx context.Context, r ListAttemptsRequestObject) (ListAttemptsResponseObject, error) {
-	attempts, err := s.s.Store().Attempts(ctx, r.Params.OrderLineID, r.Params.CallID, limit(r.Params.Limit))
-	list := ListAttempts200JSONResponse{Attempts: make([]sandboxapi.Attempt, len(attempts))}
-	for i, a := range attempts {
-		list.Attempts[i] = sandboxapi.Attempt{
-			AttemptID: a.ID, CallID: a.CallID, OrderLineID: a.LineID, Activity: string(a.Activity), Number: a.Number, Time: a.StartedAt,
-			Fault: a.Fault, Method: a.Method, URL: a.URL, RequestHeaders: a.RequestHeaders, RequestBody: a.RequestBody, Status: a.Status, ContentType: a.ContentType, ResponseBody: a.ResponseBody,
-			DurationMs: float32(a.Duration.Microseconds()) / 1000, Outcome: a.Outcome, Detail: a.Detail, Violations: a.Violations,
-			Curl: again(a),
-		}
-	}
-	return list, err
 }

@@ -243,3 +243,37 @@ func (o *Outbox) Restart(ctx context.Context, callID int64) (call store.Call, er
 	})
 	return call, err
 }
+
+// maxRedeliveries is how many calls one request may send again.
+const maxRedeliveries = 1000
+
+// Redeliver sends calls again that ended, as new calls with the same content and in the same order. They have a subject of their own,
+// so they do not hold up what is under way, and nothing follows from them: the ISV has to answer as it did.
+func (o *Outbox) Redeliver(ctx context.Context, first, last int64, lineID, activity string) (again []store.Call, err error) {
+	if first == 0 && lineID == "" {
+		return nil, fmt.Errorf("%w: say which calls: fromCallId, or orderLineId", ErrInvalid)
+	}
+	err = o.store.Update(ctx, func(tx *store.Tx) error {
+		again = nil
+		calls, err := tx.EndedCalls(first, max(first, last), lineID, activity, maxRedeliveries+1)
+		switch {
+		case err != nil:
+			return err
+		case len(calls) == 0:
+			return fmt.Errorf("%w: no call that ended matches; one that is pending is delivered anyway", ErrInvalid)
+		case len(calls) > maxRedeliveries:
+			return fmt.Errorf("%w: more than %d calls match; choose fewer", ErrInvalid, maxRedeliveries)
+		}
+		now := o.clock.Now()
+		for _, old := range calls {
+			c := store.Call{About: old.About, Call: old.Call, Debug: old.Debug, Status: sandboxapi.CallPending, CreatedAt: now, StartedAt: now, DueAt: now}
+			c.Subject = "again/" + strings.TrimPrefix(old.Subject, "again/")
+			if c.ID, err = tx.AddCall(c); err != nil {
+				return err
+			}
+			again = append(again, c)
+		}
+		return nil
+	})
+	return again, err
+}

@@ -43,7 +43,7 @@ type Queue struct {
 	wake chan struct{}
 	jobs chan job // never holds more than there are workers
 
-	advancing sync.Mutex // one move of the clock at a time
+	advancing sync.Mutex // one move of the clock at a time, and none while everything is replaced
 
 	mu       sync.Mutex
 	idle     *sync.Cond
@@ -52,6 +52,7 @@ type Queue struct {
 	busy     int
 	counter  uint64
 	running  bool
+	resting  bool // nothing new is started
 	stopped  bool
 }
 
@@ -96,11 +97,11 @@ func (q *Queue) changed(changes []store.Waits) {
 		q.put(w)
 	}
 	q.mu.Unlock()
-	q.look()
+	q.Look()
 }
 
-// look has Run look for work.
-func (q *Queue) look() {
+// Look has Run look for work, after the clock was changed.
+func (q *Queue) Look() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
@@ -213,7 +214,7 @@ func (q *Queue) startDue() time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.clock.Now()
-	for len(q.ready) > 0 && q.busy < Workers {
+	for len(q.ready) > 0 && q.busy < Workers && !q.resting {
 		s := q.ready[0]
 		if due := s.due(); due.After(now) {
 			if q.busy == 0 {
@@ -281,7 +282,7 @@ func (q *Queue) do(ctx context.Context, j job) {
 	q.busy--
 	q.settle(j.subject)
 	q.mu.Unlock()
-	q.look()
+	q.Look()
 }
 
 // Settle waits until nothing is due and nothing under way.
@@ -304,9 +305,40 @@ func (q *Queue) Settle(ctx context.Context) error {
 		if q.running && q.busy == 0 && (len(q.ready) == 0 || q.ready[0].due().After(q.clock.Now())) {
 			return nil
 		}
-		q.look()
+		q.Look()
 		q.idle.Wait()
 	}
+}
+
+// Replace runs f, which replaces what is in the store, while nothing is under way, and then takes up what waits in it.
+func (q *Queue) Replace(ctx context.Context, f func() error) error {
+	q.advancing.Lock()
+	defer q.advancing.Unlock()
+	q.mu.Lock()
+	q.resting = true
+	stop := context.AfterFunc(ctx, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.idle.Broadcast()
+	})
+	defer stop()
+	for q.busy > 0 && ctx.Err() == nil {
+		q.idle.Wait()
+	}
+	q.mu.Unlock()
+	defer func() {
+		q.mu.Lock()
+		q.resting = false
+		q.mu.Unlock()
+		q.Look()
+	}()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	return q.Load(context.WithoutCancel(ctx))
 }
 
 // NextDue is when the next thing is due that is not being done already; zero if nothing waits.
@@ -319,15 +351,15 @@ func (q *Queue) NextDue() time.Time {
 	return q.ready[0].due()
 }
 
-// Advance moves the clock forward by d, stopping at everything that comes due on the way until it is done, and calls moved
-// after each step with how far the clock is ahead now.
-func (q *Queue) Advance(ctx context.Context, d time.Duration, moved func(ahead time.Duration) error) error {
+// Advance moves the clock forward to a moment that it tells from now, stopping at everything that comes due on the way until it is
+// done, and calls moved after each step.
+func (q *Queue) Advance(ctx context.Context, to func(now time.Time) time.Time, moved func() error) error {
 	q.advancing.Lock()
 	defer q.advancing.Unlock()
-	target := q.clock.Now().Add(d)
-	q.clock.Hold()
-	defer q.look()
-	defer q.clock.Release()
+	target := to(q.clock.Now())
+	q.clock.Begin()
+	defer q.Look()
+	defer q.clock.End()
 	for {
 		if err := q.Settle(ctx); err != nil {
 			return fmt.Errorf("wait for what is due at %s: %w", q.clock.Now().Format(time.RFC3339), err)
@@ -338,7 +370,7 @@ func (q *Queue) Advance(ctx context.Context, d time.Duration, moved func(ahead t
 			next = target
 		}
 		q.clock.Set(next)
-		if err := moved(q.clock.Ahead()); err != nil {
+		if err := moved(); err != nil {
 			return err
 		}
 		if last {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/providerapi"
@@ -267,7 +268,48 @@ func (tx *Tx) InterruptAttempts() (int64, error) {
 	return r.RowsAffected()
 }
 
-// Attempts lists the journal, newest first; of one instance or call if given.
-func (s *Store) Attempts(ctx context.Context, lineID string, callID int64, limit int) ([]Attempt, error) {
-	return collect(ctx, s.read, scanAttempt, "SELECT "+attemptColumns+" FROM attempts WHERE (?1 = '' OR call_id IN ("+callsOfLine+")) AND (?2 = 0 OR call_id = ?2) ORDER BY attempt_id DESC LIMIT ?3", lineID, callID, limit)
+// AttemptFilter chooses attempts; what is empty chooses all.
+type AttemptFilter struct {
+	LineID, Subject, ProductCode, SellerID string
+	CallID                                 int64
+	Activity                               string
+	Outcome                                sandboxapi.AttemptOutcome
+	Fault                                  string // "any": all with one
+	Violations                             bool   // only those with violations
+	Before, After                          int64  // attempt ids
+}
+
+// Attempts lists the journal, newest first.
+func (s *Store) Attempts(ctx context.Context, f AttemptFilter, limit int) ([]Attempt, error) {
+	query, args := "SELECT "+attemptColumns+" FROM attempts WHERE 1", []any{}
+	add := func(given bool, condition string, arg any) {
+		if given {
+			args = append(args, arg)
+			query += fmt.Sprintf(" AND "+strings.ReplaceAll(condition, "?1", "?%[1]d"), len(args))
+		}
+	}
+	add(f.LineID != "", "call_id IN ("+callsOfLine+")", f.LineID)
+	add(f.Subject != "", "call_id IN (SELECT call_id FROM calls WHERE subject = ?1)", f.Subject)
+	add(f.CallID != 0, "call_id = ?1", f.CallID)
+	add(f.ProductCode != "", "product_code = ?1", f.ProductCode)
+	add(f.SellerID != "", "seller_id = ?1", f.SellerID)
+	add(f.Activity != "", "activity = ?1", f.Activity)
+	add(f.Outcome != "", "outcome = ?1", f.Outcome)
+	add(f.Fault != "", "fault <> '' AND (?1 = 'any' OR fault = ?1)", f.Fault)
+	add(f.Violations, "violations <> ?1", "[]")
+	add(f.Before != 0, "attempt_id < ?1", f.Before)
+	add(f.After != 0, "attempt_id > ?1", f.After)
+	return collect(ctx, s.read, scanAttempt, query+fmt.Sprintf(" ORDER BY attempt_id DESC LIMIT ?%d", len(args)+1), append(args, limit)...)
+}
+
+// Attempt finds an attempt.
+func (s *Store) Attempt(ctx context.Context, id int64) (Attempt, error) {
+	return one(scanAttempt(s.read.QueryRowContext(ctx, "SELECT "+attemptColumns+" FROM attempts WHERE attempt_id = ?", id)))
+}
+
+// EndedCalls lists calls that are no longer attempted, oldest first: those with numbers from first to last, or all if first is 0; of one
+// instance and one activity, if given.
+func (tx *Tx) EndedCalls(first, last int64, lineID, activity string, limit int) ([]Call, error) {
+	return collect(tx.ctx, tx.tx, scanCall, "SELECT "+callColumns+` FROM calls WHERE status <> 'pending' AND (?1 = 0 OR call_id BETWEEN ?1 AND ?2)
+		AND (?3 = '' OR line_id = ?3) AND (?4 = '' OR activity = ?4) ORDER BY call_id LIMIT ?5`, first, last, lineID, activity, limit)
 }
