@@ -18,7 +18,7 @@ func TestFault_OnAndOff(t *testing.T) {
 		"delay product demo-v1 delay 2h0m0s bound 3 probability 0.5 seed 7")
 
 	line := regexp.MustCompile(`line (\S+)`).FindStringSubmatch(p.ok("buy", "--sku", "demo-one-time"))[1]
-	require.Regexp(t, `newInstance, attempt 1: succeeded, fault duplicate\n`, p.ok("journal", line))
+	require.Regexp(t, `newInstance, attempt 1: succeeded \(fault: duplicate\)\n`, p.ok("journal", line))
 	require.Regexp(t, `duplicate +duplicate of newInstance first 2 +1\n`, p.ok("fault", "list"))
 	require.Contains(t, p.ok("fault", "remove", "late"), "off")
 	require.NotContains(t, p.ok("fault", "list"), "late")
