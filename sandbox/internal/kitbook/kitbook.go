@@ -63,10 +63,6 @@ func add(tx *store.Tx, tenantID string, now time.Time, calls []kit.Call) ([]stor
 			}
 			sellers[c.ProductCode] = p.SellerID
 		}
-		if body, ok := c.Body.(providerapi.AuthSyncCall); ok {
-			body.CurrentSyncTime = syncTime(now)
-			c.Body = body
-		}
 		call := store.Call{
 			About: store.About{Subject: store.KitSubject(tenantID), LineID: c.LineID, SellerID: sellers[c.ProductCode], ProductCode: c.ProductCode},
 			Call:  c.Call, Status: sandboxapi.CallPending, CreatedAt: now, StartedAt: now, DueAt: now,
@@ -78,11 +74,6 @@ func add(tx *store.Tx, tenantID string, now time.Time, calls []kit.Call) ([]stor
 		added = append(added, call)
 	}
 	return added, nil
-}
-
-// syncTime is how kit calls tell a time: in Beijing, to the millisecond.
-func syncTime(t time.Time) string {
-	return strings.Replace(t.UTC().Add(8*time.Hour).Format("20060102150405.000"), ".", "", 1)
 }
 
 // move changes a tenant and queues the calls that the change yields.
