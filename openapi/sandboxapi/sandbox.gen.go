@@ -2640,6 +2640,11 @@ type ClientInterface interface {
 	// Corresponds with DELETE /v1/kit/tenants/{tenantId}/users/{userName} (the `DeleteKitUser` operationId).
 	DeleteKitUser(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetKitUser One user
+	//
+	// Corresponds with GET /v1/kit/tenants/{tenantId}/users/{userName} (the `GetKitUser` operationId).
+	GetKitUser(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PutKitUserWithBody Add or change a user
 	//
 	// A new user gets a password, which is told here and never again. An ISV hears of him when he is authorised.
@@ -3982,6 +3987,21 @@ func (c *Client) ListKitUsers(ctx context.Context, tenantID string, params *List
 // Corresponds with DELETE /v1/kit/tenants/{tenantId}/users/{userName} (the `DeleteKitUser` operationId).
 func (c *Client) DeleteKitUser(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteKitUserRequest(c.Server, tenantID, userName)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetKitUser One user
+//
+// Corresponds with GET /v1/kit/tenants/{tenantId}/users/{userName} (the `GetKitUser` operationId).
+func (c *Client) GetKitUser(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetKitUserRequest(c.Server, tenantID, userName)
 	if err != nil {
 		return nil, err
 	}
@@ -6950,6 +6970,47 @@ func NewDeleteKitUserRequest(server string, tenantID string, userName string) (*
 	return req, nil
 }
 
+// NewGetKitUserRequest constructs an http.Request for the GetKitUser method
+func NewGetKitUserRequest(server string, tenantID string, userName string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "tenantId", tenantID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "userName", userName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/kit/tenants/%s/users/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewPutKitUserRequest calls the generic PutKitUser builder with application/json body
 func NewPutKitUserRequest(server string, tenantID string, userName string, body PutKitUserJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -8980,6 +9041,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /v1/kit/tenants/{tenantId}/users/{userName} (the `DeleteKitUser` operationId).
 	DeleteKitUserWithResponse(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*DeleteKitUserResponse, error)
+
+	// GetKitUserWithResponse One user
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/kit/tenants/{tenantId}/users/{userName} (the `GetKitUser` operationId).
+	GetKitUserWithResponse(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*GetKitUserResponse, error)
 
 	// PutKitUserWithBodyWithResponse Add or change a user
 	//
@@ -11480,6 +11548,54 @@ func (r DeleteKitUserResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DeleteKitUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetKitUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *KitUserView
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetKitUserResponse) GetJSON200() *KitUserView {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetKitUserResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetKitUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetKitUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetKitUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetKitUserResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -14093,6 +14209,19 @@ func (c *ClientWithResponses) DeleteKitUserWithResponse(ctx context.Context, ten
 	return ParseDeleteKitUserResponse(rsp)
 }
 
+// GetKitUserWithResponse One user
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/kit/tenants/{tenantId}/users/{userName} (the `GetKitUser` operationId).
+func (c *ClientWithResponses) GetKitUserWithResponse(ctx context.Context, tenantID string, userName string, reqEditors ...RequestEditorFn) (*GetKitUserResponse, error) {
+	rsp, err := c.GetKitUser(ctx, tenantID, userName, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetKitUserResponse(rsp)
+}
+
 // PutKitUserWithBodyWithResponse Add or change a user
 //
 // A new user gets a password, which is told here and never again. An ISV hears of him when he is authorised.
@@ -16196,6 +16325,39 @@ func ParseDeleteKitUserResponse(rsp *http.Response) (*DeleteKitUserResponse, err
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest CallList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetKitUserResponse parses an HTTP response from a GetKitUserWithResponse call
+func ParseGetKitUserResponse(rsp *http.Response) (*GetKitUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetKitUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest KitUserView
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -32,6 +33,7 @@ var groups = []struct {
 	{basicCommands, ""}, // in the first lines of the help
 	{marketCommands, marketHelp},
 	{faultCommands, faultHelp},
+	{kitCommands, kitHelp},
 }
 
 var basicCommands = []command{

@@ -23,6 +23,8 @@ const (
 	envMarketURL    = "ISVKIT_MARKET_URL"
 	envControlURL   = "ISVKIT_CONTROL_URL"
 	envControlToken = "ISVKIT_CONTROL_TOKEN"
+	envLoginPage    = "ISVKIT_LOGIN_PAGE" // where users of kit tenants log in, see kitlogin.Config.LoginPage
+	envAuthCA       = "ISVKIT_AUTH_CA"    // file with the certificate of the auth centres, to be trusted by the ISV
 )
 
 // readKeyFile reads a key file: shell lines `export NAME='value'`. A file that does not exist is an empty one.
@@ -75,11 +77,11 @@ func loadKeys(name string, getenv func(string) string) (sandbox.Keys, error) {
 	}.GenerateKeys(), nil
 }
 
-// writeKeyFile writes the key file, readable by its owner alone.
-func writeKeyFile(name string, keys sandbox.Keys, marketURL, controlURL string) error {
+// writeKeyFile writes the key file, readable by its owner alone. more are further variables; those without a value are left out.
+func writeKeyFile(name string, keys sandbox.Keys, marketURL, controlURL string, more ...[2]string) error {
 	var b strings.Builder
 	b.WriteString("# Keys and addresses of an isvkit sandbox. In a shell: . ./" + filepath.Base(name) + "\n")
-	for _, v := range [][2]string{
+	for _, v := range append([][2]string{
 		{envMarketURL, marketURL},
 		{envBaseKey, keys.BaseKey},
 		{envKitKey, keys.KitKey},
@@ -89,21 +91,30 @@ func writeKeyFile(name string, keys sandbox.Keys, marketURL, controlURL string) 
 		{envSK, keys.SK},
 		{envControlURL, controlURL},
 		{envControlToken, keys.ControlToken},
-	} {
+	}, more...) {
+		if v[1] == "" {
+			continue
+		}
 		b.WriteString("export " + v[0] + "=" + curl.Quote(v[1]) + "\n")
 	}
-	// A new file in place of the old one: a reader sees all of it or none, and an old file's permissions do not stay.
-	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
-	if err != nil {
+	if err := writeFile(name, b.String(), 0o600); err != nil {
 		return fmt.Errorf("key file: %w", err)
 	}
-	_, err = tmp.WriteString(b.String())
-	if err = errors.Join(err, tmp.Chmod(0o600), tmp.Close()); err == nil {
+	return nil
+}
+
+// writeFile writes a new file in place of the old one: a reader sees all of it or none, and an old file's permissions do not stay.
+func writeFile(name, text string, mode fs.FileMode) error {
+	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.WriteString(text)
+	if err = errors.Join(err, tmp.Chmod(mode), tmp.Close()); err == nil {
 		err = os.Rename(tmp.Name(), name)
 	}
 	if err != nil {
 		_ = os.Remove(tmp.Name())
-		return fmt.Errorf("key file: %w", err)
 	}
-	return nil
+	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +22,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	fs := newFlags("serve", stderr, "serve [flags]")
 	listen := fs.String("listen", "127.0.0.1:8480", "`address` of the open API, which your ISV calls; port 0 picks one")
 	controlListen := fs.String("control-listen", "127.0.0.1:8481", "`address` of the control API, which these commands call")
+	authListen := fs.String("auth-listen", "", "`address` of the login page and the auth centres of kit tenants, over https (default: that of --listen, two ports on), or off")
 	database := fs.String("database", "isvkit.db", "`file` that keeps the state, or :memory:")
 	keyFile := fs.String("keys", "", "key `file`, made if there is none (default: the database with .keys in place of its extension)")
 	provider := fs.String("provider", "", "your ISV's production address, a `URL`; kept in the database")
@@ -64,7 +68,17 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	defer func() { _ = control.Close() }()
 	marketURL, controlURL := "http://"+market.Addr().String(), "http://"+control.Addr().String()
 	s.SetAddresses(marketURL, controlURL)
-	if err := writeKeyFile(*keyFile, s.Keys(), marketURL, controlURL); err != nil {
+	handlers := map[net.Listener]http.Handler{market: s.OpenAPIHandler(), control: s.ControlHandler()}
+	centre := authCentre{loginPage: "off"}
+	if *authListen != "off" {
+		if centre, err = openAuthCentre(ctx, *authListen, *listen, *keyFile); err != nil {
+			return err
+		}
+		defer func() { _ = centre.Close() }()
+		handlers[centre] = s.AuthCentreHandler()
+		s.SetAuthCentre(centre.url)
+	}
+	if err := writeKeyFile(*keyFile, s.Keys(), marketURL, controlURL, centre.variables()...); err != nil {
 		return err
 	}
 	isv := *provider
@@ -77,13 +91,75 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	_, _ = fmt.Fprintf(stdout, `isv-sandbox %s
   open API     %s
   control API  %s
+  login page   %s
   keys         %s (in a shell: . %s)
   database     %s
   your ISV     %s
 ready
-`, sandbox.Version, marketURL, controlURL, *keyFile, shellPath(*keyFile), *database, isv)
+`, sandbox.Version, marketURL, controlURL, centre.loginPage, *keyFile, shellPath(*keyFile), *database, isv)
 
-	return runAll(ctx, s, map[net.Listener]http.Handler{market: s.OpenAPIHandler(), control: s.ControlHandler()})
+	return runAll(ctx, s, handlers)
+}
+
+// authCentre is where the auth centres are served.
+type authCentre struct {
+	net.Listener
+	url       string
+	loginPage string
+	trust     string // file with the certificate
+}
+
+// variables are what the ISV needs to know of it.
+func (a authCentre) variables() [][2]string {
+	if a.url == "" {
+		return nil
+	}
+	return [][2]string{{envLoginPage, a.loginPage}, {envAuthCA, a.trust}}
+}
+
+// openAuthCentre listens for the auth centres with a certificate of our own, which is kept beside the key file. They are served over
+// TLS because the contract wants their addresses to begin with https://.
+func openAuthCentre(ctx context.Context, address, listen, keyFile string) (a authCentre, err error) {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return a, err
+	}
+	if address == "" {
+		n, err := net.LookupPort("tcp", port)
+		if err != nil {
+			return a, err
+		}
+		if n != 0 {
+			n += 2
+		}
+		address = net.JoinHostPort(host, strconv.Itoa(n))
+	} else if host, _, err = net.SplitHostPort(address); err != nil {
+		return a, misuse("--auth-listen %q: expected host:port, or off", address)
+	}
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	if ip := net.ParseIP(host); host != "" && !slices.Contains(hosts, host) && (ip == nil || !ip.IsUnspecified()) {
+		hosts = append(hosts, host)
+	}
+	base := strings.TrimSuffix(keyFile, filepath.Ext(keyFile))
+	if a.trust, err = filepath.Abs(base + ".ca.pem"); err != nil {
+		return a, err
+	}
+	cert, err := ownCertificate(base+".tls.pem", a.trust, hosts, time.Now())
+	if err != nil {
+		return a, err
+	}
+	var lc net.ListenConfig
+	plain, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return a, &hintError{err, "choose another --auth-listen, or off if no product of yours is sold in joint operation"}
+	}
+	a.Listener = tls.NewListener(plain, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
+	a.url = "https://" + plain.Addr().String()
+	if tcp, ok := plain.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() { // no address to tell anybody
+		a.url = "https://" + net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
+	}
+	a.loginPage = a.url + "/unified-login"
+	return a, nil
 }
 
 // shellPath is how to name a file to the shell's dot command, which looks a bare name up in PATH.

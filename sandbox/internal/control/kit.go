@@ -173,6 +173,19 @@ func (s *server) ListKitUsers(ctx context.Context, r ListKitUsersRequestObject) 
 	return list, nil
 }
 
+func (s *server) GetKitUser(ctx context.Context, r GetKitUserRequestObject) (GetKitUserResponseObject, error) {
+	t, err := s.s.Store().KitTenant(ctx, r.TenantID)
+	if err != nil {
+		return nil, err
+	}
+	u, err := s.s.Store().KitUser(ctx, t.ID, r.UserName)
+	if err != nil {
+		return nil, err
+	}
+	grants, err := s.s.Store().KitGrantsOfUser(ctx, t.ID, u.UserName)
+	return GetKitUser200JSONResponse(userView(t.Code, u, grants)), err
+}
+
 func (s *server) PutKitUser(ctx context.Context, r PutKitUserRequestObject) (PutKitUserResponseObject, error) {
 	b := r.Body
 	u, password, calls, err := s.s.Kit().PutUser(ctx, r.TenantID, kit.User{

@@ -153,6 +153,9 @@ type ServerInterface interface {
 	// DeleteKitUser Delete a user
 	// (DELETE /v1/kit/tenants/{tenantId}/users/{userName})
 	DeleteKitUser(ctx echo.Context, tenantID string, userName string) error
+	// GetKitUser One user
+	// (GET /v1/kit/tenants/{tenantId}/users/{userName})
+	GetKitUser(ctx echo.Context, tenantID string, userName string) error
 	// PutKitUser Add or change a user
 	// (PUT /v1/kit/tenants/{tenantId}/users/{userName})
 	PutKitUser(ctx echo.Context, tenantID string, userName string) error
@@ -1230,6 +1233,30 @@ func (w *ServerInterfaceWrapper) DeleteKitUser(ctx echo.Context) error {
 	return err
 }
 
+// GetKitUser converts echo context to params.
+func (w *ServerInterfaceWrapper) GetKitUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "tenantId" -------------
+	var tenantID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "tenantId", ctx.Param("tenantId"), &tenantID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter tenantId: %s", err))
+	}
+
+	// ------------- Path parameter "userName" -------------
+	var userName string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "userName", ctx.Param("userName"), &userName, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter userName: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetKitUser(ctx, tenantID, userName)
+	return err
+}
+
 // PutKitUser converts echo context to params.
 func (w *ServerInterfaceWrapper) PutKitUser(ctx echo.Context) error {
 	var err error
@@ -1938,6 +1965,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/kit/tenants/:tenantId/departments/:orgCode", wrapper.PutKitDepartment, options.OperationMiddlewares["putKitDepartment"]...)
 	router.GET(options.BaseURL+"/v1/kit/tenants/:tenantId/users", wrapper.ListKitUsers, options.OperationMiddlewares["listKitUsers"]...)
 	router.DELETE(options.BaseURL+"/v1/kit/tenants/:tenantId/users/:userName", wrapper.DeleteKitUser, options.OperationMiddlewares["deleteKitUser"]...)
+	router.GET(options.BaseURL+"/v1/kit/tenants/:tenantId/users/:userName", wrapper.GetKitUser, options.OperationMiddlewares["getKitUser"]...)
 	router.PUT(options.BaseURL+"/v1/kit/tenants/:tenantId/users/:userName", wrapper.PutKitUser, options.OperationMiddlewares["putKitUser"]...)
 	router.POST(options.BaseURL+"/v1/kit/tenants/:tenantId/users/:userName/password", wrapper.ResetKitPassword, options.OperationMiddlewares["resetKitPassword"]...)
 	router.POST(options.BaseURL+"/v1/kit/tenants/:tenantId/bindings", wrapper.BindKitInstance, options.OperationMiddlewares["bindKitInstance"]...)
@@ -3765,6 +3793,46 @@ func (response DeleteKitUserdefaultApplicationProblemPlusJSONResponse) VisitDele
 	return err
 }
 
+type GetKitUserRequestObject struct {
+	TenantID string `json:"tenantId"`
+	UserName string `json:"userName"`
+}
+
+type GetKitUserResponseObject interface {
+	VisitGetKitUserResponse(w http.ResponseWriter) error
+}
+
+type GetKitUser200JSONResponse KitUserView
+
+func (response GetKitUser200JSONResponse) VisitGetKitUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKitUserdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetKitUserdefaultApplicationProblemPlusJSONResponse) VisitGetKitUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutKitUserRequestObject struct {
 	TenantID string `json:"tenantId"`
 	UserName string `json:"userName"`
@@ -5362,6 +5430,9 @@ type StrictServerInterface interface {
 	// DeleteKitUser Delete a user
 	// (DELETE /v1/kit/tenants/{tenantId}/users/{userName})
 	DeleteKitUser(ctx context.Context, request DeleteKitUserRequestObject) (DeleteKitUserResponseObject, error)
+	// GetKitUser One user
+	// (GET /v1/kit/tenants/{tenantId}/users/{userName})
+	GetKitUser(ctx context.Context, request GetKitUserRequestObject) (GetKitUserResponseObject, error)
 	// PutKitUser Add or change a user
 	// (PUT /v1/kit/tenants/{tenantId}/users/{userName})
 	PutKitUser(ctx context.Context, request PutKitUserRequestObject) (PutKitUserResponseObject, error)
@@ -6965,6 +7036,32 @@ func (sh *strictHandler) DeleteKitUser(ctx echo.Context, tenantID string, userNa
 		return err
 	} else if validResponse, ok := response.(DeleteKitUserResponseObject); ok {
 		return validResponse.VisitDeleteKitUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetKitUser operation middleware
+func (sh *strictHandler) GetKitUser(ctx echo.Context, tenantID string, userName string) error {
+	var request GetKitUserRequestObject
+
+	request.TenantID = tenantID
+	request.UserName = userName
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetKitUser(ctx.Request().Context(), request.(GetKitUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetKitUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetKitUserResponseObject); ok {
+		return validResponse.VisitGetKitUserResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

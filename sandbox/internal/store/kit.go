@@ -189,6 +189,11 @@ func (tx *Tx) KitDepartmentsInUse(tenantID string) ([]string, error) {
 }
 
 // KitUser finds a user.
+func (s *Store) KitUser(ctx context.Context, tenantID, userName string) (KitUser, error) {
+	return one(scanKitUser(s.read.QueryRowContext(ctx, "SELECT "+userColumns+" FROM kit_users WHERE tenant_id = ? AND user_name = ?", tenantID, userName)))
+}
+
+// KitUser finds a user.
 func (tx *Tx) KitUser(tenantID, userName string) (KitUser, error) {
 	return one(scanKitUser(tx.row("SELECT "+userColumns+" FROM kit_users WHERE tenant_id = ? AND user_name = ?", tenantID, userName)))
 }
