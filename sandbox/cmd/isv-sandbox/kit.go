@@ -187,7 +187,7 @@ func publicKeyIn(text []byte) (string, error) {
 }
 
 func kitKey(ctx context.Context, c *client, args []string, _ *kitOptions) error {
-	text, err := os.ReadFile(args[1])
+	text, err := os.ReadFile(args[1]) //nolint:gosec // the operator names it
 	if err != nil {
 		return fmt.Errorf("key: %w", err)
 	}
@@ -204,8 +204,13 @@ func kitKey(ctx context.Context, c *client, args []string, _ *kitOptions) error 
 
 func (c *client) showApplication(a sandboxapi.KitApplication) error {
 	return c.table("", [][]string{
-		{"application", a.AppID}, {"name", a.Name}, {"call-back", a.CallbackURL}, {"login page", or(a.LoginURL, "none: the auth centre has no https address")},
-		{"several instances", strconv.FormatBool(a.MultiInstance)}, {"RSA-OAEP", a.Oaep}, {"test tenant", a.TestTenantID},
+		{"application", a.AppID},
+		{"name", a.Name},
+		{"call-back", a.CallbackURL},
+		{"login page", or(a.LoginURL, "none: the auth centre has no https address")},
+		{"several instances", strconv.FormatBool(a.MultiInstance)},
+		{"RSA-OAEP", a.Oaep},
+		{"test tenant", a.TestTenantID},
 	})
 }
 
@@ -377,7 +382,7 @@ func kitDropDepartment(ctx context.Context, c *client, args []string, _ *kitOpti
 }
 
 func kitDepartments(ctx context.Context, c *client, args []string, _ *kitOptions) error {
-	text, err := os.ReadFile(args[1])
+	text, err := os.ReadFile(args[1]) //nolint:gosec // the operator names it
 	if err != nil {
 		return fmt.Errorf("departments: %w", err)
 	}

@@ -125,7 +125,7 @@ func openAuthCentre(ctx context.Context, address, listen, keyFile string) (a aut
 		return a, err
 	}
 	if address == "" {
-		n, err := net.LookupPort("tcp", port)
+		n, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
 		if err != nil {
 			return a, err
 		}

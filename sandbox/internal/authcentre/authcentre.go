@@ -195,7 +195,7 @@ func (s *server) offer(w http.ResponseWriter, r *http.Request, app kit.Applicati
 		var refusal *kit.Refusal
 		switch {
 		case err == nil:
-			http.Redirect(w, r, app.Callback(signed.Code, signed.TenantID, state), http.StatusFound)
+			http.Redirect(w, r, app.Callback(signed.Code, signed.TenantID, state), http.StatusFound) //nolint:gosec // to the registered call-back alone
 			return
 		case !errors.As(err, &refusal):
 			s.internal(w, r, err)
@@ -237,7 +237,7 @@ func (s *server) login(w http.ResponseWriter, r *http.Request) {
 		s.internal(w, r, err)
 	default:
 		s.setSession(w, signed.Session, int(kit.SessionLife.Seconds()))
-		http.Redirect(w, r, app.Callback(signed.Code, signed.TenantID, state), http.StatusFound)
+		http.Redirect(w, r, app.Callback(signed.Code, signed.TenantID, state), http.StatusFound) //nolint:gosec // to the registered call-back alone
 	}
 }
 
@@ -313,7 +313,7 @@ func (s *server) logout(w http.ResponseWriter, r *http.Request) {
 	s.setSession(w, "", -1)
 	targets := r.URL.Query()["redirect_url"]
 	if len(targets) == 1 && kit.MayLeadTo(targets[0], callbacks) {
-		http.Redirect(w, r, targets[0], http.StatusFound)
+		http.Redirect(w, r, targets[0], http.StatusFound) //nolint:gosec // MayLeadTo has looked at it
 		return
 	}
 	if len(targets) > 0 {

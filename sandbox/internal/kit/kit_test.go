@@ -269,10 +269,9 @@ func TestMoves(t *testing.T) {
 				calls, err := moves[move](s)
 				var got string
 				var illegal *kit.IllegalMoveError
-				switch {
-				case err == nil:
+				if err == nil {
 					got = tell(t, calls)
-				default:
+				} else {
 					got = err.Error()
 					if errors.As(err, &illegal) {
 						got = "illegal: " + got
