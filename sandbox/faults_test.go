@@ -17,8 +17,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sdk/marketplace"
 	"github.com/isvkit/isvkit/sdk/provider"
 )
 
@@ -307,4 +309,123 @@ func TestFaults_StrikeNothingElse(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, status)
 	status, _ = m.call("DELETE", "/v1/faults/other", nil, nil)
 	require.Equal(t, http.StatusNotFound, status)
+}
+
+// patient is a client of the open API as an ISV has it, with short waits.
+func (m *market) patient(timeout time.Duration) *marketplace.Client {
+	m.t.Helper()
+	c, err := marketplace.New(marketplace.Config{
+		URL: m.openAPI.URL, Credentials: credentials, BaseKey: testKeys.BaseKey, RetryMax: 4, RetryWaitMin: time.Millisecond, RetryWaitMax: 20 * time.Millisecond,
+		Timeout: timeout,
+	})
+	require.NoError(m.t, err)
+	return c
+}
+
+// TestFaults_OfTheOpenAPI: a client that tries again gets its answer, and its usage is counted once; one that does not is told what
+// went wrong.
+func TestFaults_OfTheOpenAPI(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		rule sandboxapi.FaultRule
+		want error
+	}{
+		"server-error":         {sandboxapi.FaultRule{Kind: sandboxapi.FaultServerError, First: 2}, marketplace.ErrInternal},
+		"server-error 503":     {sandboxapi.FaultRule{Kind: sandboxapi.FaultServerError, First: 2, Status: 503}, marketplace.ErrInternal},
+		"rate-limit":           {sandboxapi.FaultRule{Kind: sandboxapi.FaultRateLimit, First: 2}, marketplace.ErrRateLimited},
+		"gateway-error":        {sandboxapi.FaultRule{Kind: sandboxapi.FaultGatewayError, First: 2}, nil},
+		"gateway-error page":   {sandboxapi.FaultRule{Kind: sandboxapi.FaultGatewayError, First: 2, HTML: true}, marketplace.ErrInternal},
+		"timeout":              {sandboxapi.FaultRule{Kind: sandboxapi.FaultTimeout, First: 2, Delay: "2s"}, nil},
+		"server-error by dice": {sandboxapi.FaultRule{Kind: sandboxapi.FaultServerError, Probability: 1, Bound: 2}, marketplace.ErrInternal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := start(t, newISV(t).URL)
+			line := m.buy("demo-on-demand")
+			instance := m.is(line, sandboxapi.InstanceReady)
+			m.advance("3h")
+			m.putFault("it", tc.rule)
+
+			_, err := m.sdk().QueryOrder(contextOf(t, 300*time.Millisecond), instance.OrderID, "")
+			require.Error(t, err)
+			if tc.want != nil {
+				require.ErrorIs(t, err, tc.want)
+			}
+			timeout := 5 * time.Second
+			if tc.rule.Kind == sandboxapi.FaultTimeout {
+				timeout = 300 * time.Millisecond
+			}
+			client := m.patient(timeout)
+			order, err := client.QueryOrder(t.Context(), instance.OrderID, "")
+			require.NoError(t, err)
+			require.Equal(t, instance.OrderID, order.OrderID)
+
+			m.putFault("it", tc.rule) // anew
+			begin := m.Now().Add(-2 * time.Hour)
+			result, err := client.PushUsage(t.Context(), []marketplaceapi.UsageRecord{{
+				MeteringSN: "sn-1", InstanceID: instance.InstanceID, UsageValue: "2.5", RecordTime: marketplace.FormatTime(m.Now()),
+				BeginTime: marketplace.FormatTime(begin), EndTime: marketplace.FormatTime(begin.Add(time.Hour)),
+			}})
+			require.NoError(t, err)
+			for _, r := range result.Rejected { // what was carried out although its answer came too late
+				require.True(t, r.Repeat() && tc.rule.Kind == sandboxapi.FaultTimeout, r.Code)
+			}
+			require.Equal(t, 2, m.fault("it").Struck)
+			require.Equal(t, map[string]string{"sn-1": "2.5"}, m.accepted())
+		})
+	}
+}
+
+func contextOf(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// accepted gives the usage that counts, by metering_sn.
+func (m *market) accepted() map[string]string {
+	m.t.Helper()
+	records, err := m.UsageRecords(m.t.Context(), 100)
+	require.NoError(m.t, err)
+	accepted := map[string]string{}
+	for _, r := range records {
+		if r.Accepted {
+			accepted[r.MeteringSN] += r.UsageValue // twice would show
+		}
+	}
+	return accepted
+}
+
+// TestFaults_PartialRejection: records that are refused one by one are pushed again by whoever reads the answer, and lost by whoever
+// looks at the HTTP status alone.
+func TestFaults_PartialRejection(t *testing.T) {
+	t.Parallel()
+	m := start(t, newISV(t).URL)
+	instance := m.is(m.buy("demo-on-demand"), sandboxapi.InstanceReady)
+	m.advance("5h")
+	m.putFault("it", sandboxapi.FaultRule{Kind: sandboxapi.FaultPartialRejection, Records: 2, RecordCode: "003"})
+	begin := m.Now().Add(-4 * time.Hour)
+	var records []marketplaceapi.UsageRecord
+	for n := range 3 {
+		from := begin.Add(time.Duration(n) * time.Hour)
+		records = append(records, marketplaceapi.UsageRecord{
+			MeteringSN: fmt.Sprintf("sn-%d", n), InstanceID: instance.InstanceID, UsageValue: "1", RecordTime: marketplace.FormatTime(m.Now()),
+			BeginTime: marketplace.FormatTime(from), EndTime: marketplace.FormatTime(from.Add(time.Hour)),
+		})
+	}
+	result, err := m.sdk().PushUsage(t.Context(), records)
+	require.NoError(t, err, "HTTP 200: to look at the status is not enough")
+	require.Equal(t, 1, result.Accepted)
+	require.Len(t, result.Rejected, 2)
+	require.Equal(t, map[string]string{"sn-2": "1"}, m.accepted())
+	var again []marketplaceapi.UsageRecord
+	for _, r := range result.Rejected {
+		require.EqualValues(t, "003", r.Code)
+		again = append(again, r.Record)
+	}
+	result, err = m.sdk().PushUsage(t.Context(), again)
+	require.NoError(t, err)
+	require.Empty(t, result.Rejected)
+	require.Equal(t, map[string]string{"sn-0": "1", "sn-1": "1", "sn-2": "1"}, m.accepted())
 }

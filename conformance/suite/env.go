@@ -38,6 +38,7 @@ type Exchange struct {
 	ResponseBody []byte
 	Code         string // MKT.0000, APIGW.0301 and so on
 	Detail       string // why it was refused, for people
+	Fault        string // the sandbox's fault that disturbed it; a judge has none
 	OrderID      string
 }
 

@@ -65,10 +65,10 @@ func (k Kind) OpenAPI() bool { return slices.Contains(openAPIKinds, k) }
 // Forged tells whether the extra exchange is one that the ISV has to refuse.
 func (k Kind) Forged() bool { return k == WrongSignature || k == StaleTimestamp || k == OtherKey }
 
-// Operations are the operations of the open API that faults can be limited to, as marketplace.yaml calls them.
+// Operations are the operations of the open API that faults can be limited to, as marketplace.yaml calls them. Those of the kit login
+// are an auth centre's, which faults leave alone.
 var Operations = []string{
 	"queryOrder", "pushUsage", "pushUsageOld", "uploadFile", "activateLicense", "activateLicenses", "licenseHeartbeat", "licenseHeartbeats",
-	"kitToken", "kitUserInfo", "kitLogout",
 }
 
 // Rule says when a fault strikes. Empty criteria match everything. With neither First nor Probability it strikes once.

@@ -1,10 +1,13 @@
 package openapiserver
 
 import (
+	"bytes"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/isvkit/isvkit/openapi/contract"
+	"github.com/isvkit/isvkit/sandbox/internal/fault"
 )
 
 // operation is what a path stands for.
@@ -64,12 +67,19 @@ func (x Exchange) Violations() []string {
 	o := operationOf(x.Path)
 	var schema *contract.Schema
 	var err error
-	if o.id == "" || o.method != x.Method || x.Status == 413 {
+	switch f := fault.Kind(x.Fault); {
+	case f == fault.GatewayError && bytes.HasPrefix(x.ResponseBody, []byte("<")):
+		return nil // a page is what was asked for
+	case f == fault.GatewayError || f == fault.RateLimit:
+		schema, err = contract.Marketplace().At("/components/schemas/GatewayErrorAnswer")
+	case f == fault.ServerError:
+		schema, err = contract.Marketplace().Response(o.method, o.path, http.StatusInternalServerError)
+	case o.id == "" || o.method != x.Method || x.Status == 413:
 		schema, err = contract.Marketplace().At("/components/schemas/GatewayErrorAnswer")
 		if o.kind == licenses && x.Status == 405 {
 			schema, err = contract.Marketplace().At("/components/schemas/LicenseErrorAnswer")
 		}
-	} else {
+	default:
 		schema, err = contract.Marketplace().Response(o.method, o.path, x.Status)
 	}
 	if err != nil {

@@ -44,6 +44,7 @@ type Exchange struct {
 	ResponseBody []byte
 	Code         string // MKT.0000, 92020000, APIGW.0301, …
 	Detail       string // why it was refused
+	Fault        string // the fault that disturbed it; empty: none
 	OrderID      string // queryOrder: the order asked for
 }
 
@@ -74,7 +75,7 @@ func New(cfg Config) (http.Handler, error) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerError
-	e.Use(s.gateway)
+	e.Use(s.gateway, s.faults)
 	RegisterHandlers(e, s)
 	return e, nil
 }

@@ -106,12 +106,12 @@ func (s *server) take(c echo.Context, withSN bool) ([]marketplaceapi.AbnormalUsa
 	case len(*push.Records) > maxRecords:
 		return nil, refuse(http.StatusInternalServerError, "MKT.9003", "Usage records exceed the limit: %d, expected at most %d", len(*push.Records), maxRecords)
 	}
-	rejections, err := s.cfg.Usage.Take(c.Request().Context(), x.SellerID, *push.Records, withSN)
+	records, rejected := refusedByFault(c, *push.Records)
+	rejections, err := s.cfg.Usage.Take(c.Request().Context(), x.SellerID, records, withSN)
 	if err != nil {
 		return nil, err
 	}
-	var rejected []marketplaceapi.AbnormalUsageRecord
-	for i, r := range *push.Records {
+	for i, r := range records {
 		if rejections[i].Code != "" {
 			rejected = append(rejected, marketplaceapi.AbnormalUsageRecord{
 				InstanceID: r.InstanceID, MeteringSN: r.MeteringSN, BeginTime: r.BeginTime, EndTime: r.EndTime,
