@@ -54,7 +54,8 @@ func TestLine_OtherSchemes(t *testing.T) {
 		"general": {curl.Request{URL: "/saas?tenant=1", Body: body, KeyVariable: "ISVKIT_GENERAL_KEY"}, "POST", verifyBase("ISVKIT_GENERAL_KEY")},
 		"license": {curl.Request{URL: "/saas?tenant=1", Body: body, KeyVariable: "ISVKIT_LICENSE_KEY"}, "POST", verifyBase("ISVKIT_LICENSE_KEY")},
 		"kit": {
-			curl.Request{URL: "/saas/produceAPI/v2/tenantSync?tenant=1", Body: kitBody, Scheme: curl.Kit, KeyVariable: "ISVKIT_KIT_KEY"}, "POST",
+			curl.Request{URL: "/saas/produceAPI/v2/tenantSync?tenant=1", Body: kitBody, Scheme: curl.Kit, KeyVariable: "ISVKIT_KIT_KEY"},
+			"POST",
 			func(ctx context.Context, r *http.Request, body []byte) error {
 				p, err := signature.KitParams(r.Header)
 				if err != nil {
@@ -64,14 +65,16 @@ func TestLine_OtherSchemes(t *testing.T) {
 			},
 		},
 		"v1 query": {
-			curl.Request{URL: "/saas?Zone=it%27s&activity=newInstance&email=a%2Bb%3D&name=%24HOME+%E5%AE%9E&zz=%26x%3D1&timeStamp=1&authToken=old", Scheme: curl.V1Query}, "GET",
+			curl.Request{URL: "/saas?Zone=it%27s&activity=newInstance&email=a%2Bb%3D&name=%24HOME+%E5%AE%9E&zz=%26x%3D1&timeStamp=1&authToken=old", Scheme: curl.V1Query},
+			"GET",
 			func(_ context.Context, r *http.Request, _ []byte) error {
 				_, err := v1.VerifyQuery(r.URL.Query())
 				return err
 			},
 		},
 		"v1 body": {
-			curl.Request{URL: "/saas/produceAPI/authSync", Body: v1Body, Scheme: curl.V1Body}, "POST",
+			curl.Request{URL: "/saas/produceAPI/authSync", Body: v1Body, Scheme: curl.V1Body},
+			"POST",
 			func(_ context.Context, r *http.Request, body []byte) error {
 				_, err := v1.VerifyBody(r.Header.Get("authToken"), body)
 				return err

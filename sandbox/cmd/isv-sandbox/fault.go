@@ -51,23 +51,9 @@ func fault(ctx context.Context, c *client, args []string, flags any) error {
 	switch {
 	case args[0] == "add" && len(args) == 2:
 		o.rule.Kind = sandboxapi.FaultKind(args[1])
-		resp, err := c.api.PutFault(ctx, or(o.id, args[1]), o.rule)
-		f, err := read[sandboxapi.Fault](c, resp, err)
-		if err != nil {
-			return err
-		}
-		return c.table("", [][]string{{"on", faultText(f)}})
+		return addFault(ctx, c, or(o.id, args[1]), o.rule)
 	case args[0] == "list" && len(args) == 1:
-		resp, err := c.api.ListFaults(ctx)
-		list, err := read[sandboxapi.FaultList](c, resp, err)
-		if err != nil {
-			return err
-		}
-		rows := make([][]string, len(list.Faults))
-		for i, f := range list.Faults {
-			rows[i] = []string{f.FaultID, faultText(f), strconv.Itoa(f.Struck)}
-		}
-		return c.table("ID\tWHAT\tSTRUCK", rows)
+		return listFaults(ctx, c)
 	case args[0] == "remove" && len(args) == 2:
 		resp, err := c.api.DeleteFault(ctx, args[1])
 		return c.done(resp, err, "off")
@@ -78,13 +64,42 @@ func fault(ctx context.Context, c *client, args []string, flags any) error {
 	return misuse("usage: isv-sandbox fault add KIND [flags], fault list, fault remove ID or fault clear")
 }
 
+func addFault(ctx context.Context, c *client, id string, rule sandboxapi.FaultRule) error {
+	resp, err := c.api.PutFault(ctx, id, rule)
+	f, err := read[sandboxapi.Fault](c, resp, err)
+	if err != nil {
+		return err
+	}
+	return c.table("", [][]string{{"on", faultText(f)}})
+}
+
+func listFaults(ctx context.Context, c *client) error {
+	resp, err := c.api.ListFaults(ctx)
+	list, err := read[sandboxapi.FaultList](c, resp, err)
+	if err != nil {
+		return err
+	}
+	rows := make([][]string, len(list.Faults))
+	for i, f := range list.Faults {
+		rows[i] = []string{f.FaultID, faultText(f), strconv.Itoa(f.Struck)}
+	}
+	return c.table("ID\tWHAT\tSTRUCK", rows)
+}
+
 // faultText says what a fault does, and when.
 func faultText(f sandboxapi.Fault) string {
 	text := string(f.Kind)
 	for _, p := range []struct{ name, value string }{
-		{"of", f.Activity + f.Operation}, {"product", f.ProductCode}, {"line", f.OrderLineID}, {"delay", f.Delay},
-		{"status", number(f.Status)}, {"retry after", number(f.RetryAfter)}, {"code", f.RecordCode}, {"records", number(f.Records)},
-		{"first", number(f.First)}, {"bound", number(f.Bound)},
+		{"of", f.Activity + f.Operation},
+		{"product", f.ProductCode},
+		{"line", f.OrderLineID},
+		{"delay", f.Delay},
+		{"status", number(f.Status)},
+		{"retry after", number(f.RetryAfter)},
+		{"code", f.RecordCode},
+		{"records", number(f.Records)},
+		{"first", number(f.First)},
+		{"bound", number(f.Bound)},
 	} {
 		if p.value != "" {
 			text += " " + p.name + " " + p.value

@@ -188,16 +188,22 @@ func exchanges(t testing.TB) map[string]exchangeCase {
 	}
 	for _, access := range []catalogue.Access{v1, v2} { // the same, whatever the product was listed with
 		for name, tc := range map[string]exchangeCase{
-			"orderNotify": {access, call("orderNotify", "CS1", providerapi.OrderNotifyCall{Activity: "orderNotify", OrderID: "CS1", OrderLineID: "CS1-000001"}),
-				Facts{}, "orderNotify", is[provider.OrderNotify]},
+			"orderNotify": {
+				access, call("orderNotify", "CS1", providerapi.OrderNotifyCall{Activity: "orderNotify", OrderID: "CS1", OrderLineID: "CS1-000001"}),
+				Facts{},
+				"orderNotify", is[provider.OrderNotify],
+			},
 			"refreshLicenseCode": {access, call("refreshLicenseCode", "CS2", providerapi.RefreshLicenseCodeCall{
 				Activity: "refreshLicenseCode", Scene: "RENEWAL", OrderID: "CS2", OrderLineID: "CS2-000001", License: "L-1", ExpireTime: "20290101155959",
 			}), Facts{}, "refreshLicenseCode", is[provider.RefreshLicense]},
 			"updateLicenseCodeStatus": {access, call("updateLicenseCodeStatus", "", providerapi.UpdateLicenseCodeStatusCall{
 				Activity: "updateLicenseCodeStatus", License: "L-1", Status: "FREEZE",
 			}), Facts{}, "updateLicenseCodeStatus", is[provider.UpdateLicenseStatus]},
-			"releaseLicenseCode": {access, call("releaseLicenseCode", "", providerapi.ReleaseLicenseCodeCall{Activity: "releaseLicenseCode", License: "L-1"}),
-				Facts{}, "releaseLicenseCode", is[provider.ReleaseLicense]},
+			"releaseLicenseCode": {
+				access, call("releaseLicenseCode", "", providerapi.ReleaseLicenseCodeCall{Activity: "releaseLicenseCode", License: "L-1"}),
+				Facts{},
+				"releaseLicenseCode", is[provider.ReleaseLicense],
+			},
 			"getLicenseAsync": {access, call("getLicenseAsync", "CS1", providerapi.GetLicenseAsyncCall{
 				Activity: "getLicenseAsync", InstanceID: "i-1", EffectiveTime: "2026-10-27 10:30:15 z", EventID: "ev-1",
 			}), Facts{}, "getLicenseAsync", is[provider.GetLicense]},

@@ -3,6 +3,8 @@ package delivery
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -16,9 +18,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"crypto/rand"
-	"crypto/rsa"
 
 	"github.com/isvkit/isvkit/openapi/contract"
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
@@ -114,18 +113,29 @@ func (a *app) UpgradeInstance(ctx context.Context, c provider.UpgradeInstance) e
 	}
 	return a.got(upgraded{c, order})
 }
+
 func (a *app) UpdateInstanceStatus(_ context.Context, c provider.UpdateInstanceStatus) error {
 	return a.got(c)
 }
+
 func (a *app) ReleaseInstance(_ context.Context, c provider.ReleaseInstance) error { return a.got(c) }
-func (a *app) CheckChange(_ context.Context, c provider.ChangeCheck) error         { return a.got(c) }
-func (a *app) OrderNotify(_ context.Context, c provider.OrderNotify) error         { return a.got(c) }
-func (a *app) TenantSync(_ context.Context, c provider.TenantSync) error           { return a.got(c) }
+
+func (a *app) CheckChange(_ context.Context, c provider.ChangeCheck) error { return a.got(c) }
+
+func (a *app) OrderNotify(_ context.Context, c provider.OrderNotify) error { return a.got(c) }
+
+func (a *app) TenantSync(_ context.Context, c provider.TenantSync) error { return a.got(c) }
+
 func (a *app) ApplicationSync(_ context.Context, c provider.ApplicationSync) error { return a.got(c) }
-func (a *app) AuthSync(_ context.Context, c provider.AuthSync) error               { return a.got(c) }
-func (a *app) SingleOrgSync(_ context.Context, c provider.SingleOrgSync) error     { return a.got(c) }
-func (a *app) AllOrgSync(_ context.Context, c provider.AllOrgSync) error           { return a.got(c) }
-func (a *app) RefreshLicense(_ context.Context, c provider.RefreshLicense) error   { return a.got(c) }
+
+func (a *app) AuthSync(_ context.Context, c provider.AuthSync) error { return a.got(c) }
+
+func (a *app) SingleOrgSync(_ context.Context, c provider.SingleOrgSync) error { return a.got(c) }
+
+func (a *app) AllOrgSync(_ context.Context, c provider.AllOrgSync) error { return a.got(c) }
+
+func (a *app) RefreshLicense(_ context.Context, c provider.RefreshLicense) error { return a.got(c) }
+
 func (a *app) UpdateLicenseStatus(_ context.Context, c provider.UpdateLicenseStatus) error {
 	return a.got(c)
 }

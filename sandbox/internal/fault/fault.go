@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -177,7 +178,7 @@ func (r *Rule) checkWhen() error {
 	switch {
 	case r.First < 0:
 		return invalid("first %d: expected 1 or more", r.First)
-	case r.Probability < 0 || r.Probability > 1 || r.Probability != r.Probability: //nolint:gocritic // NaN
+	case math.IsNaN(r.Probability) || r.Probability < 0 || r.Probability > 1:
 		return invalid("probability %v: expected more than 0, and at most 1", r.Probability)
 	case r.First > 0 && r.Probability > 0:
 		return invalid("first and probability: expected one of them")

@@ -201,8 +201,11 @@ func TestMayPass(t *testing.T) {
 	require.True(t, fault.MayPass("refreshInstance", "updateInstanceStatus"))
 	require.True(t, fault.MayPass("tenantSync", "applicationSync"))
 	for _, pair := range [][2]string{
-		{"refreshInstance", "refreshInstance"}, {"newInstance", "queryInstance"}, {"queryInstance", "refreshInstance"},
-		{"refreshInstance", "releaseInstance"}, {"releaseInstance", "refreshInstance"},
+		{"refreshInstance", "refreshInstance"},
+		{"newInstance", "queryInstance"},
+		{"queryInstance", "refreshInstance"},
+		{"refreshInstance", "releaseInstance"},
+		{"releaseInstance", "refreshInstance"},
 	} {
 		require.False(t, fault.MayPass(pair[0], pair[1]), pair)
 	}
