@@ -13,10 +13,13 @@ package sandbox
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -87,6 +90,9 @@ type Config struct {
 	HTTPClient *http.Client
 	// Now is real time. Default: time.Now.
 	Now func() time.Time
+	// Seed makes the ids of orders repeatable: with the same seed, the same purchases at the same times on the clock get the same ids.
+	// 0 means random ones.
+	Seed uint64
 	// Observe, if set, is called after every request to the open API, from the goroutine that served it.
 	Observe func(Exchange)
 	// Logger gets what the operator should know. Default: slog.Default. It never gets keys.
@@ -157,7 +163,7 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	}
 	s.outbox = outbox.New(st, s.clock, delivery.NewSender(cfg.HTTPClient), cfg.Logger)
 	s.licenses = licensebook.New(st, s.clock, func(tx *store.Tx, p orderbook.Placement) (store.Order, error) { return s.book.Place(tx, p) })
-	if s.book, err = orderbook.New(orderbook.Config{Store: st, Clock: s.clock, Asker: s.outbox, Licences: s.licenses}); err != nil {
+	if s.book, err = orderbook.New(orderbook.Config{Store: st, Clock: s.clock, Asker: s.outbox, Licences: s.licenses, Random: seeded(cfg.Seed)}); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
 	}
 	s.kit = kitbook.New(st, s.clock, s.AuthCentre)
@@ -174,6 +180,16 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	}
 	s.control = control.New(driver{s}, keys.ControlToken, cfg.Logger)
 	return s, nil
+}
+
+// seeded is a random source that gives the same each time; nil for seed 0.
+func seeded(seed uint64) io.Reader {
+	if seed == 0 {
+		return nil
+	}
+	var key [32]byte
+	binary.BigEndian.PutUint64(key[:], seed)
+	return mathrand.NewChaCha8(key)
 }
 
 // tick does what time demands of a subject.
@@ -363,7 +379,7 @@ func (s *Sandbox) advance(ctx context.Context, to func(now time.Time) time.Time)
 	}
 	now := s.clock.Now()
 	return errors.Join(s.saveClock(ctx), s.store.Update(ctx, func(tx *store.Tx) error {
-		return tx.AddEvent(event.ClockMoved(now.Sub(before), now))
+		return tx.AddEvent(event.ClockMoved(now.Sub(before).Round(time.Second), now))
 	}))
 }
 

@@ -107,7 +107,8 @@ func (c *Clock) End() {
 
 func (c *Clock) runOn() {
 	if !c.standing && !c.moving && !c.at.IsZero() {
-		c.ahead = c.at.Sub(c.real()).Round(time.Millisecond)
+		// Rounded up, so that the clock does not step back by the part of a millisecond that it does not show.
+		c.ahead = (c.at.Sub(c.real()) + time.Millisecond - 1).Truncate(time.Millisecond)
 		c.at = time.Time{}
 	}
 }

@@ -57,8 +57,30 @@ func (s *Store) Products(ctx context.Context, sellerID string) ([]catalogue.Prod
 	return collect(ctx, s.read, scanDocument[catalogue.Product], "SELECT document FROM products WHERE ?1 = '' OR seller_id = ?1 ORDER BY product_code", sellerID)
 }
 
-// Product finds a product.
+// Product finds a product. Its SKUs are shared by all who ask: they are not to be changed.
 func (tx *Tx) Product(code string) (catalogue.Product, error) {
+	// It is the same for thousands of calls, so it is decoded once, until a seller or product changes.
+	version := tx.store.CatalogueVersion()
+	if tx.catalogue {
+		return tx.decodeProduct(code)
+	}
+	c := &tx.store.products
+	c.Lock()
+	defer c.Unlock()
+	if c.byCode == nil || c.version != version {
+		c.byCode, c.version = map[string]catalogue.Product{}, version
+	}
+	if p, ok := c.byCode[code]; ok {
+		return p, nil
+	}
+	p, err := tx.decodeProduct(code)
+	if err == nil {
+		c.byCode[code] = p
+	}
+	return p, err
+}
+
+func (tx *Tx) decodeProduct(code string) (catalogue.Product, error) {
 	return one(scanDocument[catalogue.Product](tx.row("SELECT document FROM products WHERE product_code = ?", code)))
 }
 

@@ -25,6 +25,8 @@ import (
 	"github.com/gofrs/flock"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
+
 	"github.com/isvkit/isvkit/sandbox/internal/fault"
 )
 
@@ -55,7 +57,12 @@ type Store struct {
 	waits   func(changes []Waits)
 
 	catalogueVersion atomic.Int64
-	faultRules       atomic.Pointer[[]fault.Rule] // nil: not read since they were changed
+	products         struct { // decoded, of one version of the catalogue
+		sync.Mutex
+		version int64
+		byCode  map[string]catalogue.Product
+	}
+	faultRules atomic.Pointer[[]fault.Rule] // nil: not read since they were changed
 }
 
 // Waits says that something waits, or no longer does: a call for its attempt, or a subject for its time. It is told as it stands
@@ -259,8 +266,9 @@ func (h *handle) QueryRowContext(ctx context.Context, query string, args ...any)
 
 // Tx is a transaction that may write.
 type Tx struct {
-	ctx context.Context //nolint:containedctx // a Tx lives only inside Update
-	tx  *prepared
+	ctx   context.Context //nolint:containedctx // a Tx lives only inside Update
+	tx    *prepared
+	store *Store
 
 	waits     []Waits
 	catalogue bool // a seller or product was changed
@@ -466,7 +474,7 @@ func (s *Store) together(batch []*job) error {
 	}
 	tx := &prepared{Tx: sqlTx, handle: s.write, own: map[string]*sql.Stmt{}, faultRules: s.faultRules.Load()}
 	for _, j := range batch {
-		j.run(tx)
+		j.run(s, tx)
 		if j.panicked != nil || j.err != nil {
 			return errors.Join(errors.New("rolled back"), j.err, sqlTx.Rollback())
 		}
@@ -504,13 +512,13 @@ func (s *Store) tell(batch []*job) {
 }
 
 // run runs one update.
-func (j *job) run(tx *prepared) {
+func (j *job) run(s *Store, tx *prepared) {
 	if j.err = j.ctx.Err(); j.err != nil {
 		return
 	}
 	defer func() { j.panicked = recover() }()
 	// A statement that is broken off in the middle would take the others' transaction with it.
-	j.tx = &Tx{ctx: context.WithoutCancel(j.ctx), tx: tx}
+	j.tx = &Tx{ctx: context.WithoutCancel(j.ctx), tx: tx, store: s}
 	j.err = j.f(j.tx)
 }
 
