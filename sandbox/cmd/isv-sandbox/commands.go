@@ -30,6 +30,7 @@ var groups = []struct {
 	help     string
 }{
 	{basicCommands, ""}, // in the first lines of the help
+	{orderCommands, orderHelp},
 	{marketCommands, marketHelp},
 	{faultCommands, faultHelp},
 	{kitCommands, kitHelp},
@@ -38,22 +39,7 @@ var groups = []struct {
 var basicCommands = []command{
 	{"status", "status", [2]int{0, 0}, nil, status},
 	{"provider", "provider URL", [2]int{1, 1}, nil, setProvider},
-	{"buy", "buy --sku SKU [flags]", [2]int{0, 0}, purchaseFlags, buy},
-	{"renew", "renew LINE [--period 1y]", [2]int{1, 1}, func(fs *flag.FlagSet) any {
-		return fs.String("period", "1y", "by how long, such as 1y or 3m")
-	}, renew},
-	{"upgrade", "upgrade LINE [--sku SKU] [--quantity N]", [2]int{1, 1}, func(fs *flag.FlagSet) any {
-		u := &sandboxapi.Upgrade{}
-		fs.StringVar(&u.SKUCode, "sku", "", "product to change to (default: the same)")
-		fs.IntVar(&u.Quantity, "quantity", 0, "quantity to change to (default: the same)")
-		return u
-	}, upgrade},
-	{"freeze", "freeze LINE", [2]int{1, 1}, nil, freeze},
-	{"unfreeze", "unfreeze LINE", [2]int{1, 1}, nil, unfreeze},
-	{"release", "release LINE", [2]int{1, 1}, nil, release},
 	{"clock", "clock advance DURATION | to TIME | hold | run", [2]int{1, 2}, nil, clock},
-	{"orders", "orders", [2]int{0, 0}, nil, orders},
-	{"instances", "instances", [2]int{0, 0}, nil, instances},
 	{"calls", "calls [LINE]", [2]int{0, 1}, nil, calls},
 	{"journal", "journal [LINE] [flags]", [2]int{0, 1}, journalFlags, journal},
 	{"usage", "usage", [2]int{0, 0}, nil, usageRecords},
@@ -219,53 +205,6 @@ func setProvider(ctx context.Context, c *client, args []string, _ any) error {
 	return c.table("", [][]string{{"your ISV is called at " + p.ProductionAddress}})
 }
 
-type purchase struct {
-	sandboxapi.Purchase
-	wait time.Duration
-}
-
-func purchaseFlags(fs *flag.FlagSet) any {
-	p := &purchase{}
-	fs.StringVar(&p.SKUCode, "sku", "", "what to buy; isv-sandbox products lists it")
-	fs.StringVar(&p.Period, "period", "", "for how long, such as 1y or 3m, where something expires (default 1y)")
-	fs.IntVar(&p.Quantity, "quantity", 1, "quantity")
-	fs.DurationVar(&p.wait, "wait", 10*time.Second, "how long to wait until the instance is ready, at most 60s; 0 not at all")
-	fs.Func("param", "`name=value` that the buyer enters; may be repeated", func(s string) error {
-		name, value, ok := strings.Cut(s, "=")
-		if !ok || name == "" {
-			return fmt.Errorf("expected name=value")
-		}
-		if p.ExtendParams == nil {
-			p.ExtendParams = map[string]string{}
-		}
-		p.ExtendParams[name] = value
-		return nil
-	})
-	return p
-}
-
-func buy(ctx context.Context, c *client, _ []string, flags any) error {
-	p, _ := flags.(*purchase)
-	if p.SKUCode == "" {
-		return misuse("buy: --sku is missing")
-	}
-	quiet := *c
-	quiet.asJSON = c.asJSON && p.wait <= 0
-	resp, err := c.api.PlaceOrder(ctx, p.Purchase)
-	placed, err := read[sandboxapi.OrderPlaced](&quiet, resp, err)
-	if err != nil {
-		return err
-	}
-	if err := c.table("", [][]string{{"order " + placed.Order.OrderID + " paid, line " + placed.Order.OrderLineID}}); err != nil || p.wait <= 0 {
-		return err
-	}
-	i, err := c.await(ctx, placed.Order.OrderLineID, sandboxapi.InstanceReady, p.wait)
-	if err != nil {
-		return &hintError{err, "isv-sandbox journal " + placed.Order.OrderLineID}
-	}
-	return c.show(i)
-}
-
 // await waits until an instance has a status and nothing is under way. It does not wait for an attempt that is due only later: then
 // it tells why the last one failed.
 func (c *client) await(ctx context.Context, line string, status sandboxapi.InstanceStatus, timeout time.Duration) (i sandboxapi.Instance, err error) {
@@ -344,33 +283,6 @@ func (c *client) settled(ctx context.Context, line string, status sandboxapi.Ins
 	return c.show(i)
 }
 
-func renew(ctx context.Context, c *client, args []string, flags any) error {
-	period, _ := flags.(*string)
-	resp, err := c.api.RenewInstance(ctx, args[0], sandboxapi.Renewal{Period: *period})
-	return c.moved(ctx, resp, err, sandboxapi.InstanceReady)
-}
-
-func upgrade(ctx context.Context, c *client, args []string, flags any) error {
-	u, _ := flags.(*sandboxapi.Upgrade)
-	resp, err := c.api.UpgradeInstance(ctx, args[0], *u)
-	return c.moved(ctx, resp, err, sandboxapi.InstanceReady)
-}
-
-func release(ctx context.Context, c *client, args []string, _ any) error {
-	resp, err := c.api.ReleaseInstance(ctx, args[0])
-	return c.moved(ctx, resp, err, sandboxapi.InstanceReleased)
-}
-
-func freeze(ctx context.Context, c *client, args []string, _ any) error {
-	resp, err := c.api.FreezeInstance(ctx, args[0])
-	return c.changed(ctx, resp, err, args[0], sandboxapi.InstanceFrozen)
-}
-
-func unfreeze(ctx context.Context, c *client, args []string, _ any) error {
-	resp, err := c.api.UnfreezeInstance(ctx, args[0])
-	return c.changed(ctx, resp, err, args[0], sandboxapi.InstanceReady)
-}
-
 func (c *client) changed(ctx context.Context, resp *http.Response, err error, line string, status sandboxapi.InstanceStatus) error {
 	quiet := *c
 	quiet.asJSON = false
@@ -408,32 +320,6 @@ func clock(ctx context.Context, c *client, args []string, _ any) error {
 		text += ", and stands"
 	}
 	return c.table("", [][]string{{text}})
-}
-
-func orders(ctx context.Context, c *client, _ []string, _ any) error {
-	resp, err := c.api.ListOrders(ctx, nil)
-	list, err := read[sandboxapi.OrderList](c, resp, err)
-	if err != nil {
-		return err
-	}
-	var rows [][]string
-	for _, o := range list.Orders {
-		rows = append(rows, []string{o.OrderID, o.OrderType, string(o.Status), when(o.CreateTime), o.OrderLineID})
-	}
-	return c.table("ORDER\tTYPE\tSTATUS\tPLACED (UTC)\tINSTANCE OF LINE", rows)
-}
-
-func instances(ctx context.Context, c *client, _ []string, _ any) error {
-	resp, err := c.api.ListInstances(ctx, nil)
-	list, err := read[sandboxapi.InstanceList](c, resp, err)
-	if err != nil {
-		return err
-	}
-	var rows [][]string
-	for _, i := range list.Instances {
-		rows = append(rows, []string{i.OrderLineID, or(i.InstanceID, "-"), string(i.Status), i.ChargingMode, i.SKUCode, strconv.Itoa(i.Quantity), when(i.ExpireTime)})
-	}
-	return c.table("LINE\tINSTANCE\tSTATUS\tCHARGED\tSKU\tQUANTITY\tEXPIRES (UTC)", rows)
 }
 
 func first(args []string) string {

@@ -79,7 +79,8 @@ type Result struct {
 	Detail         string   // the outcome in words
 	Violations     []string // of the contract
 	Lifecycle      lifecycle.Answer
-	Usage          []providerapi.UsageInfo // queryInstance: of the first instance asked for
+	Usage          []providerapi.UsageInfo    // queryInstance: of the first instance asked for
+	Info           []providerapi.InstanceInfo // queryInstance, and newInstance of V1: what a buyer is shown, without passwords
 
 	inProgress bool // 000004 ends the call; what is under way is learned in another way
 	sent       wire

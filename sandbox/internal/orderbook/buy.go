@@ -51,6 +51,11 @@ func (b *Book) buy(tx *store.Tx, p Purchase, cause string) (o store.Order, insta
 	if err != nil {
 		return o, nil, err
 	}
+	if product.Access == catalogue.AccessV1 {
+		if err := tellable(lines); err != nil {
+			return o, nil, err
+		}
+	}
 	placement := Placement{Type: marketplaceapi.OrderNew, Product: product, BuyerID: p.BuyerID, Cause: cause, Lines: lines}
 	if p.Trial {
 		placement.Type = marketplaceapi.OrderTrial
@@ -87,6 +92,19 @@ func (b *Book) buy(tx *store.Tx, p Purchase, cause string) (o store.Order, insta
 		instances = append(instances, i)
 	}
 	return o, instances, nil
+}
+
+// tellable refuses an order of which V1 could not tell the instances apart: it names the order, and productId for what is charged by
+// usage, but no line.
+func tellable(lines []order.Line) error {
+	seen := map[string]bool{}
+	for _, l := range lines {
+		if len(lines) > 1 && (l.ChargingMode != marketplaceapi.ChargingOnDemand || seen[l.Product.ProductID]) {
+			return invalid("lines: access interface V1 tells instances apart by their order alone, or by productId if they are charged by usage; order %s by itself", l.Product.SKUCode)
+		}
+		seen[l.Product.ProductID] = true
+	}
+	return nil
 }
 
 // productOf finds the product that has a SKU; the error names the SKUs that there are.

@@ -2,7 +2,6 @@ package orderbook
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -69,21 +68,16 @@ func (b *Book) OpenDetails(ctx context.Context, lineIDs []string) (d Details, er
 	if r.Outcome != sandboxapi.AttemptSucceeded {
 		return d, &Refusal{NoAnswer, fmt.Sprintf("the ISV was asked for the details (call %d): %s", call.ID, r.Detail)}
 	}
-	return Details{call.ID, told(instances, r.Answer)}, nil
+	return Details{call.ID, told(instances, r.Info)}, nil
 }
 
-// told puts the ISV's answer beside the instances. It is the answer of the journal, in which passwords are blanked out.
-func told(instances []lifecycle.Instance, answer string) []Detail {
-	var a struct {
-		Info []providerapi.InstanceInfo `json:"info"`
-	}
-	_ = json.Unmarshal([]byte(answer), &a) // it was judged before
+// told puts the ISV's answer beside the instances.
+func told(instances []lifecycle.Instance, answer []providerapi.InstanceInfo) []Detail {
 	details := make([]Detail, len(instances))
 	for n, i := range instances {
 		details[n].Instance = i
-		for _, info := range a.Info {
+		for _, info := range answer {
 			if info.InstanceID == i.InstanceID {
-				info.AppInfo.Password = ""
 				details[n].Info, details[n].Told = info, true
 			}
 		}

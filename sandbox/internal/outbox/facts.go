@@ -41,5 +41,8 @@ func (o *Outbox) facts(tx *store.Tx, access catalogue.Access, call store.Call) (
 		return f, nil // what V1 needs of it is told missing when the call is prepared
 	}
 	f.Order, f.Accepted = order.Document, order.AcceptedAt
+	if orderID == f.Instance.OrderID {
+		f.OrderLineID = f.Instance.OrderLineID
+	}
 	return f, err
 }
