@@ -24,7 +24,7 @@ import (
 	"github.com/isvkit/isvkit/sdk/signature"
 )
 
-var testKeys = sandbox.Keys{BaseKey: "test-base-key", AK: "test-ak", SK: "test-sk", ControlToken: "test-token"}
+var testKeys = sandbox.Keys{BaseKey: "test-base-key", GeneralKey: "test-general-key", AK: "test-ak", SK: "test-sk", ControlToken: "test-token"}
 
 // isv is an ISV that verifies every call against signature and contract, and answers what a test says.
 type isv struct {
@@ -44,20 +44,26 @@ func newISVWithKey(t *testing.T, baseKey string) *isv {
 	i := &isv{t: t, counts: map[string]int{}, answer: func(call map[string]any, _ int) string { return right(call) }}
 	verifier, err := signature.NewBase(signature.Config{Keys: []string{baseKey}, Nonces: signature.NewReplayGuard(0, nil)})
 	require.NoError(t, err)
+	notices, err := signature.NewBase(signature.Config{Keys: []string{testKeys.GeneralKey}, Nonces: signature.NewReplayGuard(0, nil)})
+	require.NoError(t, err)
 	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		params, err := signature.BaseParams(r.URL.Query())
-		if err == nil {
-			err = verifier.Verify(r.Context(), params, body)
-		}
-		if err != nil {
-			t.Errorf("the sandbox's signature: %v", err)
-		}
 		var call map[string]any
 		if err := json.Unmarshal(body, &call); err != nil {
 			t.Errorf("the sandbox's body: %v", err)
 		}
 		activity, _ := call["activity"].(string)
+		key := verifier
+		if activity == "orderNotify" {
+			key = notices
+		}
+		params, err := signature.BaseParams(r.URL.Query())
+		if err == nil {
+			err = key.Verify(r.Context(), params, body)
+		}
+		if err != nil {
+			t.Errorf("the sandbox's signature of %s: %v", activity, err)
+		}
 		schema, err := contract.Provider().Call(activity)
 		if err != nil {
 			t.Errorf("the sandbox's call: %v", err)

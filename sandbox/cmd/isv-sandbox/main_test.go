@@ -201,6 +201,60 @@ func TestCommands_TellAStory(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "keys are for their owner alone")
 }
 
+// TestCommands_OrdersOfEveryType has the commands of the whole order book.
+func TestCommands_OrdersOfEveryType(t *testing.T) {
+	t.Parallel()
+	isv := provider(t, func(_ int64, w http.ResponseWriter, lineID string) { created(w, lineID) })
+	p := serveProcess(t, t.TempDir(), "--database", ":memory:", "--quiet", "--provider", isv.URL)
+	lineOf := func(out string) string { return regexp.MustCompile(`line (\S+)`).FindStringSubmatch(out)[1] }
+
+	trial := lineOf(p.ok("buy", "--sku", "demo-period", "--trial", "--period", "7d"))
+	require.Contains(t, p.ok("formal", trial, "--period", "1m"), "TRIAL_TO_FORMAL")
+	require.Contains(t, p.ok("renew", trial, "--period", "1m"), "RENEW")
+	require.Contains(t, p.ok("cancel-renewal", trial), "UNSUBSCRIBE")
+	require.Equal(t, "the ISV allows it\n", p.ok("check-change", trial, "--quantity", "4"))
+	require.Contains(t, p.ok("renew", trial, "--sku", "demo-period-pro", "--quantity", "4"), "is ready")
+	require.Regexp(t, `demo-period-pro +4`, p.ok("instances", "--status", "ready", "--product", "demo"))
+
+	out := p.ok("buy", "--line", "sku=demo-period,period=3m,quantity=2,param=ip=10.0.0.1", "--line", "sku=demo-on-demand-two", "--discount", "10")
+	require.Len(t, regexp.MustCompile(`is ready`).FindAllString(out, -1), 3)
+	order := regexp.MustCompile(`order (\S+)`).FindStringSubmatch(out)[1]
+	shown := p.ok("order", order)
+	require.Regexp(t, `order +`+order+`, NEW, completed`, shown)
+	require.Regexp(t, `paid +54`, shown)
+	require.Regexp(t, order+`-000001 +completed +demo-period +2 +3 month +\d{14} +54 +`+order+`-000001`, shown)
+	require.Regexp(t, order+`-000003 +completed +demo-on-demand-two +1 +- +- +0 `, shown)
+	var several sandboxapi.InstanceList
+	require.NoError(t, json.Unmarshal([]byte(p.ok("buy", "--sku", "demo-on-demand-two", "--json")), &several))
+	require.Len(t, several.Instances, 2)
+
+	out = p.ok("buy", "--sku", "demo-accept-one-time")
+	require.Contains(t, out, "the buyer has to accept it: isv-sandbox accept CS")
+	require.Contains(t, p.ok("orders", "--status", "awaiting-acceptance"), "NEW")
+	require.Contains(t, p.ok("accept", out[strings.LastIndex(out, " ")+1:len(out)-1]), "is ready")
+	require.Equal(t, "none\n", p.ok("orders", "--status", "awaiting-acceptance"))
+	require.Equal(t, "none\n", p.ok("orders", "--seller", "nobody"))
+	require.Contains(t, p.ok("orders", "--type", "RENEW"), "RENEW")
+	require.Contains(t, p.ok("details", trial), "open it at https://a.example.com")
+
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"buy", "--line", "quantity=3"}, "sku= is missing"},
+		{[]string{"buy", "--line", "sku=demo-period,quantity=x"}, `quantity "x": expected a number`},
+		{[]string{"buy", "--line", "sku=demo-period,colour=red"}, `"colour=red": expected sku=, period=`},
+		{[]string{"buy", "--line", "sku=demo-period,param=x"}, "expected name=value"},
+		{[]string{"order", "nobodys"}, "there is nothing of that id"},
+		{[]string{"cancel-renewal", trial}, "no call takes back"},
+		{[]string{"orders", "--status", "happy"}, "no such status"},
+	} {
+		code, _, stderr := p.command(tc.args...)
+		require.NotZero(t, code)
+		require.Contains(t, stderr, tc.want)
+	}
+}
+
 // TestBuy_TellsWhyItFailed: a buyer who waits is told what the first attempt met, at once rather than when the time is over.
 func TestBuy_TellsWhyItFailed(t *testing.T) {
 	t.Parallel()
