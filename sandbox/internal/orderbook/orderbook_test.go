@@ -182,7 +182,7 @@ func TestBook_LicencesAreIssuedInsteadOfInstances(t *testing.T) {
 	calls, err := s.store.Calls(t.Context(), "", 10)
 	require.NoError(t, err)
 	require.Empty(t, calls)
-	require.Equal(t, sandboxapi.OrderProcessing, o.Status)
+	require.Equal(t, sandboxapi.OrderCompleted, o.Status, "the code is given out with the order")
 }
 
 // TestBook_IDs: the same source gives the same ids, and one that is taken is passed over.
