@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -66,14 +67,19 @@ func newKitISV(t *testing.T) *kitISV {
 	i := &kitISV{t: t, tenants: map[string]kitlogin.Tenant{}, users: map[string]provider.User{}, refuse: map[string]error{}}
 	h, err := provider.NewHandler(i, provider.Config{
 		BaseKeys: []string{testKeys.BaseKey}, KitKeys: []string{testKitKey}, KitSecret: kitRSA(), Logger: slog.New(slog.DiscardHandler),
+		V1: provider.V1Config{Keys: []string{testKeys.BaseKey}},
 	})
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/saasproduce/", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		if _, name, ok := strings.Cut(r.URL.Path, "/produceAPI/v2/"); ok {
-			schema, err := contract.Provider().Call(name)
+		if _, name, ok := strings.Cut(r.URL.Path, "/produceAPI/"); ok {
+			document, name := contract.ProviderV1(), name
+			if v2, ok := strings.CutPrefix(name, "v2/"); ok {
+				document, name = contract.Provider(), v2
+			}
+			schema, err := document.Call(name)
 			if err != nil {
 				t.Errorf("the sandbox's call: %v", err)
 			} else if v := schema.Violations(body); len(v) > 0 {
@@ -122,7 +128,7 @@ func (i *kitISV) refuses(call string, err error) {
 }
 
 func (i *kitISV) NewInstance(_ context.Context, call provider.NewInstance) (provider.Instance, error) {
-	return provider.Instance{ID: "i-" + call.OrderLineID}, nil
+	return provider.Instance{ID: "i-" + cmp.Or(call.OrderLineID, call.OrderID)}, nil // V1 names no line
 }
 
 func (i *kitISV) QueryInstance(_ context.Context, call provider.QueryInstance) (infos []provider.InstanceInfo, _ error) {
@@ -237,12 +243,13 @@ func (k *kitMarket) settled(tenant string) []string {
 }
 
 // credential sets the ISV's key and applies for an application credential.
-func (k *kitMarket) credential(in sandboxapi.KitApplicationInput) sandboxapi.KitApplication {
+func (k *kitMarket) credential(in sandboxapi.KitApplicationInput, products ...string) sandboxapi.KitApplication {
 	k.t.Helper()
-	k.ok(200, "PUT", "/v1/products/demo-kit/kit-public-key", sandboxapi.KitPublicKey{KitPublicKey: kitRSA().PublicKeyText()}, nil)
+	product := "/v1/products/" + append(products, "demo-kit")[0]
+	k.ok(200, "PUT", product+"/kit-public-key", sandboxapi.KitPublicKey{KitPublicKey: kitRSA().PublicKeyText()}, nil)
 	in.CallbackURL = k.isv.URL + "/callback"
 	var made sandboxapi.KitApplicationChanged
-	k.ok(201, "POST", "/v1/products/demo-kit/kit-application", in, &made)
+	k.ok(201, "POST", product+"/kit-application", in, &made)
 	require.Len(k.t, made.Calls, 3)
 	login, err := kitlogin.New(kitlogin.Config{
 		AppID: made.Application.AppID, Tenants: k.isv, RedirectURL: in.CallbackURL, LoginPage: k.centre.URL + "/unified-login", InsecureCookie: true,
@@ -397,6 +404,42 @@ func (i *kitISV) heardAtLeast(n int) []string {
 		return nil
 	}
 	return i.told
+}
+
+// TestKit_V1: the same story for a product of access interface V1, whose SDK handler is the same Application.
+func TestKit_V1(t *testing.T) {
+	t.Parallel()
+	k := startKit(t)
+	k.ok(200, "PUT", "/v1/products/old-kit", sandboxapi.Product{
+		ProductCode: "old-kit", SellerID: "demo", Access: sandboxapi.AccessV1, Kit: true, KitPublicKey: kitRSA().PublicKeyText(),
+		SKUs: []sandboxapi.SKU{{SKUCode: "old-kit-once", ChargingMode: "ONE_TIME", Items: []sandboxapi.BillingItem{{ProductID: "OFFI799", Price: "1"}}}},
+	}, nil)
+	app := k.credential(sandboxapi.KitApplicationInput{}, "old-kit")
+	require.Equal(t, []string{"tenantSync  1 Test tenant of old-kit", "applicationSync  1", "allOrgSync  test"}, k.settled(app.TestTenantID))
+	line := k.buy("old-kit-once")
+	id := k.is(line, sandboxapi.InstanceReady).InstanceID
+	k.tenant("acme")
+	ann := k.user("acme", "ann", sandboxapi.KitUserInput{Name: "Ann", OrgCode: "sales", EmployeeType: 2, WorkPlace: "Shenzhen", EntryDate: "2024-02-1"})
+	k.ok(201, "POST", "/v1/kit/tenants/acme/bindings", sandboxapi.KitBindingInput{OrderLineID: line}, nil)
+	k.ok(201, "POST", "/v1/kit/tenants/acme/authorisations", sandboxapi.KitAuthorisation{OrderLineID: line}, nil)
+	i := " " + id + " "
+	require.Equal(t, []string{"tenantSync" + i + "1 ACME", "applicationSync" + i + "1", "allOrgSync" + i + "top,sales", "authSync" + i + "1 ann"}, k.settled("acme"))
+	k.isv.mu.Lock()
+	told := k.isv.users[id+"/ann"]
+	k.isv.mu.Unlock()
+	require.Equal(t, "Shenzhen", told.WorkPlace)
+	status, text := k.logIn("ann@acme", ann)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, "ann user sales <nil>", text)
+
+	k.ok(200, "PUT", "/v1/kit/tenants/acme", sandboxapi.KitTenantName{Name: "Acme Ltd"}, nil)
+	k.ok(200, "PUT", "/v1/kit/tenants/acme/departments/top", sandboxapi.KitDepartmentInput{OrgName: "Head"}, nil)
+	k.ok(201, "POST", "/v1/kit/tenants/acme/authorisations/cancel", sandboxapi.KitAuthorisation{OrderLineID: line, Users: []string{"ann"}}, nil)
+	require.Equal(t, []string{"tenantSync" + i + "1 Acme Ltd", "singleOrgSync" + i + "2 top", "authSync" + i + "0 ann"}, k.settled("acme"),
+		"V1 has no flag to change an enterprise, nor to cancel an authorisation")
+	k.do(line, "release")
+	k.is(line, sandboxapi.InstanceReleased)
+	require.Equal(t, []string{"releaseInstance " + id, "authSync" + i + "0 ann", "applicationSync" + i + "0", "tenantSync" + i + "0 Acme Ltd"}, k.settled("acme"))
 }
 
 // TestKit_AFailedCallWaitsAndBlocksNobody: kit calls are not retried by themselves; whoever decides restarts them.
