@@ -35,6 +35,7 @@ type Market struct {
 	sandbox *sandbox.Sandbox
 	control *sandboxapi.Client
 	client  *marketplace.Client
+	centre  *httptest.Server
 }
 
 type options struct {
@@ -108,7 +109,7 @@ func Start(t testing.TB, opts ...Option) *Market {
 		t.Fatalf("sandboxtest: %s", err)
 	}
 	market := httptest.NewServer(s.OpenAPIHandler())
-	m := &Market{URL: market.URL, sandbox: s, control: controlClient(s)}
+	m := &Market{URL: market.URL, sandbox: s, control: controlClient(s), centre: startAuthCentre(s)}
 	s.SetAddresses(market.URL, "")
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ran := make(chan error, 1)
@@ -120,6 +121,8 @@ func Start(t testing.TB, opts ...Option) *Market {
 			t.Errorf("sandboxtest: %s", err)
 		}
 		market.Close()
+		m.centre.CloseClientConnections()
+		m.centre.Close()
 		if err := s.Close(); err != nil {
 			t.Errorf("sandboxtest: %s", err)
 		}
