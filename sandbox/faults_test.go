@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox"
 	"github.com/isvkit/isvkit/sdk/marketplace"
 	"github.com/isvkit/isvkit/sdk/provider"
 )
@@ -428,4 +430,40 @@ func TestFaults_PartialRejection(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, result.Rejected)
 	require.Equal(t, map[string]string{"sn-0": "1", "sn-1": "1", "sn-2": "1"}, m.accepted())
+}
+
+// TestFaults_SurviveARestart: faults and what they have done are state like any other; a reset switches them off.
+func TestFaults_SurviveARestart(t *testing.T) {
+	t.Parallel()
+	isv := newRightISV(t)
+	database := filepath.Join(t.TempDir(), "sandbox.db")
+	file := func(c *sandbox.Config) { c.Database = database }
+	m := start(t, isv.URL, file)
+	m.putFault("it", sandboxapi.FaultRule{Kind: sandboxapi.FaultDuplicate, Activity: "newInstance", First: 3})
+	m.is(m.buy("demo-one-time"), sandboxapi.InstanceReady)
+	m.advance("1s")
+	require.Equal(t, 1, m.fault("it").Struck)
+	m.stop()
+
+	m = start(t, isv.URL, file)
+	code, snapshot := m.rawControl("GET", "/v1/snapshot", nil)
+	require.Equal(t, http.StatusOK, code)
+	m.is(m.buy("demo-one-time"), sandboxapi.InstanceReady)
+	m.advance("1s")
+	require.Equal(t, 2, m.fault("it").Struck)
+	code, detail := m.call("POST", "/v1/reset", nil, nil)
+	require.Equal(t, http.StatusOK, code, detail)
+	line := m.buy("demo-one-time")
+	m.is(line, sandboxapi.InstanceReady)
+	m.advance("1s")
+	for _, a := range m.attempts(line) {
+		require.Empty(t, a.Fault)
+	}
+	code, answer := m.rawControl("POST", "/v1/restore", snapshot)
+	require.Equal(t, http.StatusOK, code, string(answer))
+	require.Equal(t, 1, m.fault("it").Struck)
+	line = m.buy("demo-one-time")
+	m.is(line, sandboxapi.InstanceReady)
+	m.advance("1s")
+	require.Equal(t, 2, m.fault("it").Struck)
 }

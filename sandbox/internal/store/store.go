@@ -444,6 +444,7 @@ func (s *Store) commit(batch []*job) {
 			defer func() { j.panicked = recover() }()
 			j.err = j.alone()
 			s.catalogueVersion.Add(1)
+			s.faultRules.Store(nil)
 		}()
 		if i+1 < len(batch) {
 			s.commit(batch[i+1:])
