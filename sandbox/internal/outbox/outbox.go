@@ -67,16 +67,27 @@ var ErrInvalid = errors.New("invalid")
 func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 	var call store.Call
 	var prepared delivery.Prepared
-	var attempt store.Attempt
-	var plan fault.Plan
-	err := o.store.UpdateQuietly(ctx, func(tx *store.Tx) (err error) {
+	// Beside the updates, of which there is one at a time. Nobody else works on this subject.
+	err := o.store.View(ctx, func(tx *store.Tx) (err error) {
 		if call, err = tx.Call(callID); err != nil {
 			return err
 		}
+		prepared, err = o.prepare(tx, call)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var attempt store.Attempt
+	var plan fault.Plan
+	number := call.Attempts + 1
+	err = o.store.UpdateQuietly(ctx, func(tx *store.Tx) (err error) {
+		call.Attempts = number - 1
 		if plan, err = o.disturb(tx, call, true); err != nil || putOff(plan) {
 			return err
 		}
-		prepared, attempt, err = o.start(tx, &call, plan.Exchange.Kind)
+		call.Attempts = number
+		attempt, err = o.start(tx, call, prepared, plan.Exchange.Kind)
 		return err
 	})
 	if err != nil || putOff(plan) {
@@ -94,27 +105,27 @@ func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 	return o.extras(ctx, call, attempt, prepared, result, plan.Extra)
 }
 
-// start prepares an attempt and writes that it begins, and gives it its number.
-func (o *Outbox) start(tx *store.Tx, call *store.Call, kind fault.Kind) (delivery.Prepared, store.Attempt, error) {
+// prepare makes a call ready to be sent.
+func (o *Outbox) prepare(tx *store.Tx, call store.Call) (delivery.Prepared, error) {
 	target, err := o.target(tx, call.ProductCode)
 	if err != nil {
-		return delivery.Prepared{}, store.Attempt{}, fmt.Errorf("product %s: %w", call.ProductCode, err)
+		return delivery.Prepared{}, fmt.Errorf("product %s: %w", call.ProductCode, err)
 	}
-	facts, err := o.facts(tx, target.Access, *call)
+	facts, err := o.facts(tx, target.Access, call)
 	if err != nil {
-		return delivery.Prepared{}, store.Attempt{}, err
+		return delivery.Prepared{}, err
 	}
-	prepared, err := delivery.Prepare(target, call.Call, facts, delivery.Options{Debug: call.Debug})
-	if err != nil {
-		return prepared, store.Attempt{}, err
-	}
-	call.Attempts++
-	a := store.Attempt{
+	return delivery.Prepare(target, call.Call, facts, delivery.Options{Debug: call.Debug})
+}
+
+// start writes that the attempt begins whose number the call has.
+func (o *Outbox) start(tx *store.Tx, call store.Call, p delivery.Prepared, kind fault.Kind) (a store.Attempt, err error) {
+	a = store.Attempt{
 		CallID: call.ID, About: call.About, Activity: call.Call.Activity, Number: call.Attempts,
-		StartedAt: o.clock.Now(), Fault: string(kind), Method: prepared.Method, URL: prepared.Address, RequestBody: string(prepared.Body),
+		StartedAt: o.clock.Now(), Fault: string(kind), Method: p.Method, URL: p.Address, RequestBody: string(p.Body),
 	}
 	a.ID, err = tx.StartAttempt(a)
-	return prepared, a, err
+	return a, err
 }
 
 // target finds where a product's calls go. It is the same for thousands of calls, so it is kept until a seller or product changes.
@@ -197,15 +208,23 @@ func (o *Outbox) Ask(ctx context.Context, about store.About, c lifecycle.Call, d
 	var plan fault.Plan
 	now := o.clock.Now()
 	call := store.Call{About: about, Call: c, Debug: debug, Status: sandboxapi.CallFailed, CreatedAt: now, StartedAt: now}
-	err := o.store.UpdateQuietly(ctx, func(tx *store.Tx) (err error) {
+	err := o.store.View(ctx, func(tx *store.Tx) (err error) {
+		prepared, err = o.prepare(tx, call)
+		return err
+	})
+	if err != nil {
+		return call, delivery.Result{}, err
+	}
+	err = o.store.UpdateQuietly(ctx, func(tx *store.Tx) (err error) {
+		call.Attempts = 0
 		if call.ID, err = tx.AddCall(call); err != nil {
 			return err
 		}
 		if plan, err = o.disturb(tx, call, false); err != nil {
 			return err
 		}
-		call.LastError = "the answer is not there yet" // what stays if the sandbox stops before it comes
-		prepared, attempt, err = o.start(tx, &call, plan.Exchange.Kind)
+		call.Attempts = 1
+		attempt, err = o.start(tx, call, prepared, plan.Exchange.Kind)
 		return err
 	})
 	if err != nil {

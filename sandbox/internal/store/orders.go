@@ -253,11 +253,20 @@ func (tx *Tx) PutInstance(i lifecycle.Instance) error {
 	if err != nil {
 		return err
 	}
-	return tx.exec("INSERT INTO instances ("+instanceColumns+", timer_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"+`
-		ON CONFLICT (line_id) DO UPDATE SET instance_id = excluded.instance_id, sku_code = excluded.sku_code, product_id = excluded.product_id,
-		quantity = excluded.quantity, status = excluded.status, intent = excluded.intent, violation = excluded.violation, created_at = excluded.created_at,
-		expire_at = excluded.expire_at, release_at = excluded.release_at, front_end_url = excluded.front_end_url, more = excluded.more, timer_at = excluded.timer_at`,
-		i.SellerID, i.ProductCode, i.BuyerID, i.OrderLineID, i.OrderID, sql.NullString{String: i.InstanceID, Valid: i.InstanceID != ""}, i.ChargingMode,
+	instanceID := sql.NullString{String: i.InstanceID, Valid: i.InstanceID != ""}
+	// Nearly always it is there already, and what it was bought as does not change.
+	r, err := tx.tx.ExecContext(tx.ctx, `UPDATE instances SET instance_id = ?, sku_code = ?, product_id = ?, quantity = ?, status = ?, intent = ?, violation = ?,
+		created_at = ?, expire_at = ?, release_at = ?, front_end_url = ?, more = ?, timer_at = ? WHERE line_id = ?`,
+		instanceID, i.Product.SKUCode, i.Product.ProductID, i.Product.Quantity, i.Status, i.Intent, i.Violation, millis(i.CreateTime), millis(i.ExpireTime),
+		millis(i.ReleaseTime), i.FrontEndURL, string(rest), millis(i.Timer()), i.OrderLineID)
+	if err != nil {
+		return err
+	}
+	if n, err := r.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	return tx.exec("INSERT INTO instances ("+instanceColumns+", timer_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		i.SellerID, i.ProductCode, i.BuyerID, i.OrderLineID, i.OrderID, instanceID, i.ChargingMode,
 		i.Product.SKUCode, i.Product.ProductID, i.Product.Quantity, i.Status, i.Intent, i.Violation, millis(i.CreateTime), millis(i.ExpireTime),
 		millis(i.ReleaseTime), i.FrontEndURL, string(rest), millis(i.Timer()))
 }

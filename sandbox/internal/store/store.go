@@ -291,6 +291,9 @@ type prepared struct {
 }
 
 func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if p.Tx == nil { // a view
+		return p.handle.prepare(ctx, query)
+	}
 	p.handle.mu.RLock()
 	stmt := p.handle.prepared[query]
 	p.handle.mu.RUnlock()
@@ -328,6 +331,9 @@ func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) 
 // QueryRowContext runs a query that gives one row.
 func (p *prepared) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	stmt, err := p.stmt(ctx, query)
+	if err != nil && p.Tx == nil {
+		return p.handle.db.QueryRowContext(ctx, query, args...) // gives the same error
+	}
 	if err != nil {
 		return p.Tx.QueryRowContext(ctx, query, args...)
 	}
@@ -377,6 +383,11 @@ func (s *Store) update(ctx context.Context, f func(tx *Tx) error, quiet bool) er
 		return err
 	}
 	return s.submit(&job{ctx: ctx, f: f, quiet: quiet, done: make(chan struct{})})
+}
+
+// View runs f on what is committed, beside the updates. Each of its queries sees what is committed then; f must not write.
+func (s *Store) View(ctx context.Context, f func(tx *Tx) error) error {
+	return f(&Tx{ctx: ctx, tx: &prepared{handle: s.read}, store: s})
 }
 
 // submit hands a job to the writer and waits for its end.
