@@ -516,6 +516,33 @@ func TestKit_SeveralInstances(t *testing.T) {
 	require.Equal(t, "ann user top <nil>", text)
 }
 
+// TestKit_AnotherAddress: the sandbox is started at another address than before.
+func TestKit_AnotherAddress(t *testing.T) {
+	t.Parallel()
+	k := startKit(t)
+	k.credential(sandboxapi.KitApplicationInput{MultiInstance: true})
+	one, two := k.buyKit(), k.buyKit()
+	k.tenant("acme")
+	k.ok(201, "POST", "/v1/kit/tenants/acme/bindings", sandboxapi.KitBindingInput{OrderLineID: one}, nil)
+	k.settled("acme")
+	var changed sandboxapi.KitTenantChanged
+	k.SetAuthCentre("https://sandbox.example.com/")
+	k.ok(201, "POST", "/v1/kit/tenants/acme/bindings", sandboxapi.KitBindingInput{OrderLineID: two}, &changed)
+	require.Equal(t, []string{
+		"tenantSync i-" + one + " 2 ACME", "tenantSync i-" + two + " 1 ACME", "applicationSync i-" + two + " 1", "allOrgSync i-" + two + " top,sales",
+	}, k.settled("acme"), "the older binding hears of it first")
+	domain := "https://sandbox.example.com/tenants/" + changed.Tenant.TenantID
+	require.Equal(t, domain, changed.Tenant.DomainName)
+	require.Equal(t, domain, k.isv.tenants[changed.Tenant.TenantID].DomainName)
+	k.SetAuthCentre(k.centre.URL)
+	k.ok(200, "PUT", "/v1/kit/tenants/acme", sandboxapi.KitTenantName{Name: "ACME"}, nil)
+	require.Equal(t, []string{"tenantSync i-" + one + " 2 ACME", "tenantSync i-" + two + " 2 ACME"}, k.settled("acme"))
+	require.Equal(t, k.centre.URL+"/tenants/"+changed.Tenant.TenantID, k.isv.tenants[changed.Tenant.TenantID].DomainName)
+	status, detail := k.call("PUT", "/v1/kit/tenants/acme", sandboxapi.KitTenantName{Name: "ACME"}, nil)
+	require.Equal(t, http.StatusConflict, status)
+	require.Contains(t, detail, "it has that name already")
+}
+
 func TestKit_ManyUsersComeInBatches(t *testing.T) {
 	t.Parallel()
 	k := startKit(t)
@@ -632,4 +659,38 @@ func TestKit_AnotherPassword(t *testing.T) {
 	text2, err := json.Marshal(view)
 	require.NoError(t, err)
 	require.NotContains(t, string(text2), again.Password, "a password is told once")
+}
+
+// TestKit_SnapshotsHaveItToo: an enterprise is as it was, with its passwords, sessions and tokens.
+func TestKit_SnapshotsHaveItToo(t *testing.T) {
+	t.Parallel()
+	k := startKit(t)
+	app := k.credential(sandboxapi.KitApplicationInput{})
+	var account sandboxapi.KitUserChanged
+	k.ok(201, "POST", "/v1/products/demo-kit/kit-application/test-accounts", nil, &account)
+	k.settled(app.TestTenantID)
+	send := func(method, path string, body io.Reader) []byte {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, k.control.URL+path, body)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+testKeys.ControlToken)
+		req.Header.Set("Content-Type", "application/vnd.sqlite3")
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer func() { _ = resp.Body.Close() }()
+		text, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.Less(t, resp.StatusCode, 300, "%s", text)
+		return text
+	}
+	snapshot := send("GET", "/v1/snapshot", http.NoBody)
+	k.ok(200, "DELETE", "/v1/products/demo-kit/kit-application", nil, nil)
+	k.ok(404, "GET", "/v1/kit/tenants/"+app.TestTenantID, nil, nil)
+	send("POST", "/v1/restore", bytes.NewReader(snapshot))
+	status, text := k.logIn(account.User.Account, account.Password)
+	require.Equal(t, http.StatusOK, status, text)
+	k.ok(200, "POST", "/v1/reset", nil, nil)
+	var tenants sandboxapi.KitTenantList
+	k.ok(200, "GET", "/v1/kit/tenants", nil, &tenants)
+	require.Empty(t, tenants.Tenants)
 }

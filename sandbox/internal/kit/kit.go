@@ -127,6 +127,7 @@ type Grant struct {
 var (
 	codeForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	idForm   = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	hostForm = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`) // it stands in a header of the login page
 	dateForm = regexp.MustCompile(`^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}$`)
 )
 
@@ -176,7 +177,7 @@ func (a *Application) Check() error {
 		return invalid("oaep: no such combination of digests")
 	}
 	u, err := url.Parse(a.CallbackURL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" || len(a.CallbackURL) > 1024 {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || !hostForm.MatchString(u.Host) || u.User != nil || u.Fragment != "" || len(a.CallbackURL) > 1024 {
 		return invalid("callbackUrl: expected an http or https address such as https://crm.example.com/kit/callback, without user or fragment")
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -514,7 +515,11 @@ func TestApplication_Check(t *testing.T) {
 	require.NoError(t, a.Check())
 	require.Equal(t, secret.DigestsJCE, a.Digests)
 	require.Equal(t, "p", a.Name)
-	for _, callback := range []string{"", "crm.example.com", "javascript:alert(1)", "https://u:p@crm.example.com", "https://crm.example.com/#x"} {
+	for _, callback := range []string{"http://127.0.0.1:9000/kit/callback", "https://[::1]:9000/", "https://xn--fiqs8s.example/?a=b"} {
+		a.CallbackURL = callback
+		require.NoError(t, a.Check(), callback)
+	}
+	for _, callback := range []string{"", "crm.example.com", "javascript:alert(1)", "https://u:p@crm.example.com", "https://crm.example.com/#x", "https://crm;x/", "https://"} {
 		a.CallbackURL = callback
 		require.ErrorContains(t, a.Check(), "callbackUrl", callback)
 	}
@@ -606,6 +611,40 @@ func FuzzParsePublicKey(f *testing.F) {
 		key, text, err := kit.ParsePublicKey(value)
 		if err == nil && (key == nil || text == "") {
 			t.Fatal("neither key nor error")
+		}
+	})
+}
+
+// FuzzMayLeadTo: wherever a logout leads, a browser at the auth centre ends there or at the call-back's origin.
+func FuzzMayLeadTo(f *testing.F) {
+	for _, seed := range []string{"https://crm.example.com/bye", "/x", "//evil", "/\\evil", "https://crm.example.com@evil", "https:crm.example.com", "\t/x", "?x", "https://crm.example.com\\.evil"} {
+		f.Add(seed)
+	}
+	base, err := url.Parse("https://centre.example.com/tenants/t-1/api/v1/logout")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		if !kit.MayLeadTo(address, []string{"https://crm.example.com/callback"}) {
+			return
+		}
+		end, err := base.Parse(strings.ReplaceAll(address, "\\", "/")) // browsers take one for the other
+		if err != nil {
+			t.Fatalf("%q: %s", address, err)
+		}
+		if host := strings.ToLower(end.Host); end.Scheme != "https" || host != "centre.example.com" && host != "crm.example.com" {
+			t.Fatalf("%q leads to %s", address, end)
+		}
+	})
+}
+
+func FuzzSplitAccount(f *testing.F) {
+	f.Add("ann@acme")
+	f.Add("a@b@c")
+	f.Fuzz(func(t *testing.T, account string) {
+		user, code, ok := kit.SplitAccount(account)
+		if ok != (user != "") || ok != (code != "") || ok && user+"@"+code != account {
+			t.Fatalf("%q: %q %q %v", account, user, code, ok)
 		}
 	})
 }
