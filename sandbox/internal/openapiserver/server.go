@@ -197,7 +197,7 @@ func (s *server) answerError(err error, c echo.Context) {
 	var h *echo.HTTPError
 	switch {
 	case errors.As(err, &r):
-	case errors.As(err, &h) && h.Code == http.StatusNotFound:
+	case errors.As(err, &h) && (h.Code == http.StatusNotFound || o.id == ""):
 		r = refuse(http.StatusNotFound, "APIGW.0101", "The API does not exist or has not been published")
 	case errors.As(err, &h) && h.Code == http.StatusMethodNotAllowed && o.kind == licenses:
 		r = refuse(http.StatusMethodNotAllowed, license.CodeMethod, "req method is invalid: expected %s", o.method)
