@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ import (
 	"github.com/isvkit/isvkit/sdk/signature"
 )
 
-var testKeys = sandbox.Keys{BaseKey: "test-base-key", GeneralKey: "test-general-key", AK: "test-ak", SK: "test-sk", ControlToken: "test-token"}
+var testKeys = sandbox.Keys{BaseKey: "test-base-key", LicenseKey: "test-license-key", GeneralKey: "test-general-key", AK: "test-ak", SK: "test-sk", ControlToken: "test-token"}
 
 // isv is an ISV that verifies every call against signature and contract, and answers what a test says.
 type isv struct {
@@ -42,9 +43,12 @@ func newISV(t *testing.T) *isv { t.Helper(); return newISVWithKey(t, testKeys.Ba
 func newISVWithKey(t *testing.T, baseKey string) *isv {
 	t.Helper()
 	i := &isv{t: t, counts: map[string]int{}, answer: func(call map[string]any, _ int) string { return right(call) }}
-	verifier, err := signature.NewBase(signature.Config{Keys: []string{baseKey}, Nonces: signature.NewReplayGuard(0, nil)})
+	nonces := signature.NewReplayGuard(0, nil)
+	base, err := signature.NewBase(signature.Config{Keys: []string{baseKey}, Nonces: nonces})
 	require.NoError(t, err)
-	notices, err := signature.NewBase(signature.Config{Keys: []string{testKeys.GeneralKey}, Nonces: signature.NewReplayGuard(0, nil)})
+	license, err := signature.NewBase(signature.Config{Keys: []string{testKeys.LicenseKey}, Nonces: nonces})
+	require.NoError(t, err)
+	notices, err := signature.NewBase(signature.Config{Keys: []string{testKeys.GeneralKey}, Nonces: nonces})
 	require.NoError(t, err)
 	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -53,13 +57,16 @@ func newISVWithKey(t *testing.T, baseKey string) *isv {
 			t.Errorf("the sandbox's body: %v", err)
 		}
 		activity, _ := call["activity"].(string)
-		key := verifier
-		if activity == "orderNotify" {
-			key = notices
+		verifier := base
+		switch { // another interface class, another key
+		case activity == "orderNotify":
+			verifier = notices
+		case strings.Contains(activity, "License"):
+			verifier = license
 		}
 		params, err := signature.BaseParams(r.URL.Query())
 		if err == nil {
-			err = key.Verify(r.Context(), params, body)
+			err = verifier.Verify(r.Context(), params, body)
 		}
 		if err != nil {
 			t.Errorf("the sandbox's signature of %s: %v", activity, err)
