@@ -34,6 +34,7 @@ var groups = []struct {
 	{marketCommands, marketHelp},
 	{faultCommands, faultHelp},
 	{kitCommands, kitHelp},
+	{licenseCommands, licenseHelp},
 }
 
 var basicCommands = []command{
@@ -405,6 +406,9 @@ func usageRecords(ctx context.Context, c *client, _ []string, _ any) error {
 		outcome := "accepted"
 		if !u.Accepted {
 			outcome = u.ErrorCode + " " + u.ErrorMsg
+		}
+		for _, w := range u.Warnings {
+			outcome += "; " + w
 		}
 		rows = append(rows, []string{u.MeteringSN, u.InstanceID, u.BeginTime, u.EndTime, u.UsageValue, outcome})
 	}

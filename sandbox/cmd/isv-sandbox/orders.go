@@ -140,6 +140,12 @@ func buy(ctx context.Context, c *client, _ []string, flags any) error {
 	if err != nil {
 		return err
 	}
+	if len(placed.Licenses) > 0 { // they are there at once
+		if c.asJSON && !quiet.asJSON {
+			return json.NewEncoder(c.out).Encode(placed)
+		}
+		return c.licenses(placed.Licenses...)
+	}
 	if placed.Order.Status == sandboxapi.OrderAwaitingAcceptance {
 		return c.table("", [][]string{{"order " + placed.Order.OrderID + " paid; the buyer has to accept it: isv-sandbox accept " + placed.Order.OrderID}})
 	}

@@ -23,6 +23,29 @@ func (s *server) licensesOf(ctx context.Context, o store.Order) (views []sandbox
 	return views, err
 }
 
+// acceptLicenses hands over what an order bought, if that is licences.
+func (s *server) acceptLicenses(ctx context.Context, orderID string) (placed sandboxapi.OrderPlaced, _ error) {
+	o, err := s.s.Store().Order(ctx, orderID)
+	if err != nil {
+		return placed, err
+	}
+	licenses, err := s.s.Store().Licenses(ctx, o.OrderID, len(o.Document.OrderLine))
+	if err != nil || len(licenses) == 0 {
+		return placed, err
+	}
+	for _, l := range licenses {
+		if _, err := s.s.Licenses().HandOver(ctx, l.Code); err != nil {
+			return placed, err
+		}
+	}
+	if o, err = s.s.Store().Order(ctx, orderID); err != nil {
+		return placed, err
+	}
+	placed.Order = orderView(o)
+	placed.Licenses, err = s.licensesOf(ctx, o)
+	return placed, err
+}
+
 func (s *server) licenseView(ctx context.Context, l license.License) (sandboxapi.License, error) {
 	pending, err := s.s.Store().PendingCallsOf(ctx, licensebook.Subject(l.Code))
 	return sandboxapi.License{

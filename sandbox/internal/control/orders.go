@@ -128,6 +128,9 @@ func (s *server) PlaceOrder(ctx context.Context, r PlaceOrderRequestObject) (Pla
 }
 
 func (s *server) AcceptOrder(ctx context.Context, r AcceptOrderRequestObject) (AcceptOrderResponseObject, error) {
+	if placed, err := s.acceptLicenses(ctx, r.OrderID); err != nil || len(placed.Licenses) > 0 {
+		return AcceptOrder202JSONResponse(placed), err
+	}
 	o, instances, err := s.s.Book().AcceptOrder(ctx, r.OrderID)
 	placed, err := s.placed(ctx, o, instances, err)
 	return AcceptOrder202JSONResponse(placed), err
