@@ -151,7 +151,9 @@ func TestSandbox_SeveralBillingItemsHaveBillsOfTheirOwn(t *testing.T) {
 }
 
 // outage is a way to the market that is broken in one way after the other.
-type outage struct{ left []func(next http.RoundTripper, req *http.Request) (*http.Response, error) }
+type outage struct {
+	left []func(next http.RoundTripper, req *http.Request) (*http.Response, error)
+}
 
 func (o *outage) RoundTrip(req *http.Request) (*http.Response, error) {
 	if len(o.left) == 0 {

@@ -170,7 +170,7 @@ func downloadLicense(ctx context.Context, c *client, args []string, _ *licenseOp
 	if err != nil {
 		return fmt.Errorf("read the sandbox's answer: %w", err)
 	}
-	f, err := os.OpenFile(args[1], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(args[1], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names it
 	if err != nil {
 		return err
 	}

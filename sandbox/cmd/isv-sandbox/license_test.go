@@ -47,7 +47,7 @@ func TestLicenseAndBill(t *testing.T) {
 	require.NoError(t, market.UploadCharacters(t.Context(), event, "licence-text"))
 	require.Regexp(t, event+` .* uploaded +CHARACTERS`, p.ok("license", "files", line))
 	require.Contains(t, p.ok("license", "download", event, file), "12 bytes")
-	content, err := os.ReadFile(file) //nolint:gosec // it is in the test's directory
+	content, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, "licence-text", string(content))
 	refused, _, _ = p.command("license", "download", event, file)

@@ -244,13 +244,8 @@ func (b *Book) Unsubscribe(ctx context.Context, code string) (store.Order, licen
 	return b.ordered(ctx, code, wish{
 		kind:   marketplaceapi.OrderUnsubscribe,
 		expire: func(l license.License, _ time.Time) time.Time { return l.ExpireTime },
-		gives: func(tx *store.Tx, l license.License) (order.Line, error) {
-			_, bought, err := tx.OrderOfLine(l.OrderLineID)
-			if err != nil {
-				return order.Line{}, err
-			}
-			return refund(bought)
-		},
+		// As with instances, what was used is paid for.
+		gives: func(*store.Tx, license.License) (order.Line, error) { return order.Line{}, nil },
 		move: func(l *license.License, o lifecycle.Order, _ order.Line, _ time.Time) ([]lifecycle.Call, error) {
 			return l.Unsubscribe(o)
 		},

@@ -71,7 +71,7 @@ func TestEnter_OrderOfArrival(t *testing.T) {
 		begin time.Time
 	}
 	for seed := range uint64(50) {
-		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // it must be repeatable
+		random := rand.New(rand.NewPCG(seed, 1)) // it must be repeatable
 		records := make([]record, 40)
 		for i := range records {
 			records[i] = record{decimal(t, fmt.Sprintf("%d.%04d", random.IntN(20), 1+random.IntN(9999))), now.Add(time.Duration(random.IntN(96)) * time.Hour)}

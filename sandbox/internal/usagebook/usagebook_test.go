@@ -152,7 +152,7 @@ func TestTake_BillsAgreeWithTheRecords(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(4) {
 		b := open(t)
-		random := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // it must be repeatable
+		random := rand.New(rand.NewPCG(seed, 7)) // it must be repeatable
 		ids := []string{"a", "b", "c"}
 		for n, item := range []string{calls, traffic, storage} {
 			b.put(ids[n], item, "", false, 20*24*time.Hour, nil)
