@@ -23,6 +23,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
@@ -32,6 +33,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/control"
 	"github.com/isvkit/isvkit/sandbox/internal/delivery"
+	"github.com/isvkit/isvkit/sandbox/internal/doctor"
 	"github.com/isvkit/isvkit/sandbox/internal/event"
 	"github.com/isvkit/isvkit/sandbox/internal/kitbook"
 	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
@@ -121,6 +123,8 @@ type Sandbox struct {
 	kit      *kitbook.Book
 	centres  http.Handler
 
+	asked atomic.Pointer[doctor.Asked] // the latest request to the open API
+
 	mu         sync.Mutex
 	marketURL  string
 	controlURL string
@@ -174,6 +178,7 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	s.queue = queue.New(st, s.clock, queue.Work{Deliver: s.outbox.Deliver, Tick: s.tick}, cfg.Logger)
 	s.openAPI, err = openapiserver.New(openapiserver.Config{
 		Store: st, Clock: s.clock, Usage: usagebook.New(st, s.clock, s.book.UsedUp), Licenses: s.licenses, Observe: cfg.Observe, Log: cfg.Logger,
+		Seen: s.seen,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
@@ -462,6 +467,11 @@ func (s *Sandbox) UsageRecords(ctx context.Context, limit int) ([]sandboxapi.Usa
 	return views, err
 }
 
+// seen remembers what the ISV asked for last, for the doctor.
+func (s *Sandbox) seen(x *Exchange) {
+	s.asked.Store(&doctor.Asked{Operation: x.Operation, Path: x.Path, Status: x.Status, Code: x.Code, Detail: x.Detail})
+}
+
 // driver shows a Sandbox to the control API without making all of it public.
 type driver struct{ *Sandbox }
 
@@ -473,6 +483,7 @@ func (d driver) Clock() *clock.Clock             { return d.clock }
 func (d driver) Version() string                 { return Version }
 func (d driver) Kit() *kitbook.Book              { return d.kit }
 func (d driver) HasKeyFile(sellerID string) bool { return sellerID == catalogue.DemoSeller }
+func (d driver) LastAsked() *doctor.Asked        { return d.asked.Load() }
 
 func (d driver) SetProductionAddress(ctx context.Context, address string) error {
 	return d.store.Update(ctx, func(tx *store.Tx) error {

@@ -185,6 +185,24 @@ func (e EventKind) Valid() bool {
 	}
 }
 
+// Defines values for ExaminationAccess.
+const (
+	ExamineV1 ExaminationAccess = "v1"
+	ExamineV2 ExaminationAccess = "v2"
+)
+
+// Valid indicates whether the value is a known member of the ExaminationAccess enum.
+func (e ExaminationAccess) Valid() bool {
+	switch e {
+	case ExamineV1:
+		return true
+	case ExamineV2:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FaultKind.
 const (
 	FaultCut              FaultKind = "cut"
@@ -440,6 +458,27 @@ func (e ProductStatus) Valid() bool {
 	}
 }
 
+// Defines values for Severity.
+const (
+	SeverityOk      Severity = "ok"
+	SeverityWarning Severity = "warning"
+	SeverityWrong   Severity = "wrong"
+)
+
+// Valid indicates whether the value is a known member of the Severity enum.
+func (e Severity) Valid() bool {
+	switch e {
+	case SeverityOk:
+		return true
+	case SeverityWarning:
+		return true
+	case SeverityWrong:
+		return true
+	default:
+		return false
+	}
+}
+
 // Attempt defines model for Attempt.
 type Attempt struct {
 	// Activity Which call.
@@ -495,6 +534,9 @@ type Attempt struct {
 
 	// SellerID Whose ISV it went to.
 	SellerID string `json:"sellerId,omitempty,omitzero"`
+
+	// Sign The same, signed by `isv-sandbox sign`, which takes the key from the key file.
+	Sign string `json:"sign,omitempty,omitzero"`
 
 	// Status HTTP status of the answer; absent without one.
 	Status int `json:"status,omitempty,omitzero"`
@@ -720,6 +762,17 @@ type DetailsRequest struct {
 	OrderLineIDs []string `json:"orderLineIds"`
 }
 
+// Diagnosis defines model for Diagnosis.
+type Diagnosis struct {
+	Findings []Finding `json:"findings"`
+
+	// Warnings How many are warnings.
+	Warnings int `json:"warnings"`
+
+	// Wrong How many are wrong.
+	Wrong int `json:"wrong"`
+}
+
 // Event defines model for Event.
 type Event struct {
 	// Details The same for programs: ids, statuses, times (RFC 3339).
@@ -753,6 +806,18 @@ type EventKind string
 type EventList struct {
 	Events []Event `json:"events"`
 }
+
+// Examination defines model for Examination.
+type Examination struct {
+	// Access The version of the access interface to speak. Default `v2`.
+	Access ExaminationAccess `json:"access,omitempty,omitzero"`
+
+	// ProductionAddress The address to examine. Default: where the demo seller's ISV is called.
+	ProductionAddress string `json:"productionAddress,omitempty,omitzero"`
+}
+
+// ExaminationAccess The version of the access interface to speak. Default `v2`.
+type ExaminationAccess string
 
 // Fault defines model for Fault.
 type Fault struct {
@@ -862,6 +927,24 @@ type FaultRule struct {
 
 	// Status `server-error`, `gateway-error`: the HTTP status.
 	Status int `json:"status,omitempty,omitzero"`
+}
+
+// Finding defines model for Finding.
+type Finding struct {
+	// About What was looked at: address, name, connection, tls, answer, key, wrong-key, clock, order-query, sandbox-clock, calls.
+	About string `json:"about"`
+
+	// Found What was found.
+	Found string `json:"found"`
+
+	// Means What it means for the calls of the marketplace.
+	Means string `json:"means,omitempty,omitzero"`
+
+	// Mend How to mend it.
+	Mend string `json:"mend,omitempty,omitzero"`
+
+	// Severity `wrong`: calls fail or will fail because of it; `warning`: something may go wrong, or only here.
+	Severity Severity `json:"severity"`
 }
 
 // Instance defines model for Instance.
@@ -1734,6 +1817,9 @@ type SellerSettings struct {
 	ProductionAddress string `json:"productionAddress,omitempty,omitzero"`
 }
 
+// Severity `wrong`: calls fail or will fail because of it; `warning`: something may go wrong, or only here.
+type Severity string
+
 // Status defines model for Status.
 type Status struct {
 	// CallsPending Calls that are being delivered or retried.
@@ -2073,6 +2159,9 @@ type PutBuyerJSONRequestBody = BuyerInfo
 // AdvanceClockJSONRequestBody defines body for AdvanceClock for application/json ContentType.
 type AdvanceClockJSONRequestBody = ClockAdvance
 
+// ExamineJSONRequestBody defines body for Examine for application/json ContentType.
+type ExamineJSONRequestBody = Examination
+
 // PutFaultJSONRequestBody defines body for PutFault for application/json ContentType.
 type PutFaultJSONRequestBody = FaultRule
 
@@ -2303,6 +2392,26 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/clock/settle (the `Settle` operationId).
 	Settle(ctx context.Context, params *SettleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExamineWithBody Find out what is wrong between the sandbox and the ISV
+	//
+	// Debug calls are sent to the ISV (testFlag 1), which it answers and does nothing about, and the sandbox looks at itself. They are not
+	// in the journal, and nothing follows from them. It takes as long as the ISV takes to answer, at most half a minute.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/doctor (the `Examine` operationId).
+	ExamineWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Examine Find out what is wrong between the sandbox and the ISV
+	//
+	// Debug calls are sent to the ISV (testFlag 1), which it answers and does nothing about, and the sandbox looks at itself. They are not
+	// in the journal, and nothing follows from them. It takes as long as the ISV takes to answer, at most half a minute.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/doctor (the `Examine` operationId).
+	Examine(ctx context.Context, body ExamineJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListEvents What happened, oldest first
 	//
@@ -3171,6 +3280,46 @@ func (c *Client) RunClock(ctx context.Context, reqEditors ...RequestEditorFn) (*
 // Corresponds with POST /v1/clock/settle (the `Settle` operationId).
 func (c *Client) Settle(ctx context.Context, params *SettleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSettleRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExamineWithBody Find out what is wrong between the sandbox and the ISV
+//
+// Debug calls are sent to the ISV (testFlag 1), which it answers and does nothing about, and the sandbox looks at itself. They are not
+// in the journal, and nothing follows from them. It takes as long as the ISV takes to answer, at most half a minute.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/doctor (the `Examine` operationId).
+func (c *Client) ExamineWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExamineRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Examine Find out what is wrong between the sandbox and the ISV
+//
+// Debug calls are sent to the ISV (testFlag 1), which it answers and does nothing about, and the sandbox looks at itself. They are not
+// in the journal, and nothing follows from them. It takes as long as the ISV takes to answer, at most half a minute.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/doctor (the `Examine` operationId).
+func (c *Client) Examine(ctx context.Context, body ExamineJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExamineRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5354,6 +5503,46 @@ func NewSettleRequest(server string, params *SettleParams) (*http.Request, error
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewExamineRequest calls the generic Examine builder with application/json body
+func NewExamineRequest(server string, body ExamineJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewExamineRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewExamineRequestWithBody constructs an http.Request for the Examine method, with any body, and a specified content type
+func NewExamineRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/doctor")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -8666,6 +8855,26 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/clock/settle (the `Settle` operationId).
 	SettleWithResponse(ctx context.Context, params *SettleParams, reqEditors ...RequestEditorFn) (*SettleResponse, error)
 
+	// ExamineWithBodyWithResponse Find out what is wrong between the sandbox and the ISV
+	//
+	// Debug calls are sent to the ISV (testFlag 1), which it answers and does nothing about, and the sandbox looks at itself. They are not
+	// in the journal, and nothing follows from them. It takes as long as the ISV takes to answer, at most half a minute.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/doctor (the `Examine` operationId).
+	ExamineWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExamineResponse, error)
+
+	// ExamineWithResponse Find out what is wrong between the sandbox and the ISV
+	//
+	// Debug calls are sent to the ISV (testFlag 1), which it answers and does nothing about, and the sandbox looks at itself. They are not
+	// in the journal, and nothing follows from them. It takes as long as the ISV takes to answer, at most half a minute.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/doctor (the `Examine` operationId).
+	ExamineWithResponse(ctx context.Context, body ExamineJSONRequestBody, reqEditors ...RequestEditorFn) (*ExamineResponse, error)
+
 	// ListEventsWithResponse What happened, oldest first
 	//
 	// Without `since` these are the latest events. An event is written together with what it tells of, so there is none about
@@ -9944,6 +10153,54 @@ func (r SettleResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SettleResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ExamineResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Diagnosis
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ExamineResponse) GetJSON200() *Diagnosis {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ExamineResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ExamineResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExamineResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExamineResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExamineResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -13545,6 +13802,38 @@ func (c *ClientWithResponses) SettleWithResponse(ctx context.Context, params *Se
 	return ParseSettleResponse(rsp)
 }
 
+// ExamineWithBodyWithResponse Find out what is wrong between the sandbox and the ISV
+//
+// Debug calls are sent to the ISV (testFlag 1), which it answers and does nothing about, and the sandbox looks at itself. They are not
+// in the journal, and nothing follows from them. It takes as long as the ISV takes to answer, at most half a minute.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/doctor (the `Examine` operationId).
+func (c *ClientWithResponses) ExamineWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExamineResponse, error) {
+	rsp, err := c.ExamineWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExamineResponse(rsp)
+}
+
+// ExamineWithResponse Find out what is wrong between the sandbox and the ISV
+//
+// Debug calls are sent to the ISV (testFlag 1), which it answers and does nothing about, and the sandbox looks at itself. They are not
+// in the journal, and nothing follows from them. It takes as long as the ISV takes to answer, at most half a minute.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/doctor (the `Examine` operationId).
+func (c *ClientWithResponses) ExamineWithResponse(ctx context.Context, body ExamineJSONRequestBody, reqEditors ...RequestEditorFn) (*ExamineResponse, error) {
+	rsp, err := c.Examine(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExamineResponse(rsp)
+}
+
 // ListEventsWithResponse What happened, oldest first
 //
 // Without `since` these are the latest events. An event is written together with what it tells of, so there is none about
@@ -15222,6 +15511,39 @@ func ParseSettleResponse(rsp *http.Response) (*SettleResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Clock
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseExamineResponse parses an HTTP response from a ExamineWithResponse call
+func ParseExamineResponse(rsp *http.Response) (*ExamineResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExamineResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Diagnosis
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

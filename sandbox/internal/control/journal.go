@@ -41,7 +41,7 @@ func attemptView(a store.Attempt) sandboxapi.Attempt {
 		Activity: string(a.Activity), Number: a.Number, Time: a.StartedAt, Fault: a.Fault, Method: a.Method, URL: a.URL,
 		RequestHeaders: a.RequestHeaders, RequestBody: a.RequestBody, Status: a.Status, ContentType: a.ContentType, ResponseBody: a.ResponseBody,
 		DurationMs: float32(a.Duration.Microseconds()) / 1000, Outcome: a.Outcome, ResultCode: a.ResultCode, Detail: a.Detail,
-		Violations: nonNil(a.Violations), Curl: again(a),
+		Violations: nonNil(a.Violations), Curl: again(a), Sign: signAgain(a),
 	}
 }
 

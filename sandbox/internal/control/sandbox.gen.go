@@ -51,6 +51,9 @@ type ServerInterface interface {
 	// Settle Wait until nothing is due and nothing under way
 	// (POST /v1/clock/settle)
 	Settle(ctx echo.Context, params SettleParams) error
+	// Examine Find out what is wrong between the sandbox and the ISV
+	// (POST /v1/doctor)
+	Examine(ctx echo.Context) error
 	// ListEvents What happened, oldest first
 	// (GET /v1/events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
@@ -532,6 +535,15 @@ func (w *ServerInterfaceWrapper) Settle(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.Settle(ctx, params)
+	return err
+}
+
+// Examine converts echo context to params.
+func (w *ServerInterfaceWrapper) Examine(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Examine(ctx)
 	return err
 }
 
@@ -2001,6 +2013,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/events/stream", wrapper.StreamEvents, options.OperationMiddlewares["streamEvents"]...)
 	router.GET(options.BaseURL+"/v1/attempts/:attemptId", wrapper.GetAttempt, options.OperationMiddlewares["getAttempt"]...)
 	router.POST(options.BaseURL+"/v1/redeliveries", wrapper.Redeliver, options.OperationMiddlewares["redeliver"]...)
+	router.POST(options.BaseURL+"/v1/doctor", wrapper.Examine, options.OperationMiddlewares["examine"]...)
 	router.POST(options.BaseURL+"/v1/clock/settle", wrapper.Settle, options.OperationMiddlewares["settle"]...)
 	router.POST(options.BaseURL+"/v1/clock/hold", wrapper.HoldClock, options.OperationMiddlewares["holdClock"]...)
 	router.POST(options.BaseURL+"/v1/clock/run", wrapper.RunClock, options.OperationMiddlewares["runClock"]...)
@@ -2428,6 +2441,45 @@ type SettledefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SettledefaultApplicationProblemPlusJSONResponse) VisitSettleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExamineRequestObject struct {
+	Body *ExamineJSONRequestBody
+}
+
+type ExamineResponseObject interface {
+	VisitExamineResponse(w http.ResponseWriter) error
+}
+
+type Examine200JSONResponse Diagnosis
+
+func (response Examine200JSONResponse) VisitExamineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExaminedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ExaminedefaultApplicationProblemPlusJSONResponse) VisitExamineResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5328,6 +5380,9 @@ type StrictServerInterface interface {
 	// Settle Wait until nothing is due and nothing under way
 	// (POST /v1/clock/settle)
 	Settle(ctx context.Context, request SettleRequestObject) (SettleResponseObject, error)
+	// Examine Find out what is wrong between the sandbox and the ISV
+	// (POST /v1/doctor)
+	Examine(ctx context.Context, request ExamineRequestObject) (ExamineResponseObject, error)
 	// ListEvents What happened, oldest first
 	// (GET /v1/events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
@@ -5865,6 +5920,52 @@ func (sh *strictHandler) Settle(ctx echo.Context, params SettleParams) error {
 		return err
 	} else if validResponse, ok := response.(SettleResponseObject); ok {
 		return validResponse.VisitSettleResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Examine operation middleware
+func (sh *strictHandler) Examine(ctx echo.Context) error {
+	var request ExamineRequestObject
+
+	var body ExamineJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Examine(ctx.Request().Context(), request.(ExamineRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Examine")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExamineResponseObject); ok {
+		return validResponse.VisitExamineResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/kitbook"
 	"github.com/isvkit/isvkit/sandbox/internal/license"
 	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
+	"github.com/isvkit/isvkit/sandbox/internal/doctor"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/outbox"
@@ -48,6 +49,7 @@ type Sandbox interface {
 	Restore(ctx context.Context, file string) error
 	Reset(ctx context.Context) error
 	HasKeyFile(sellerID string) bool // the seller's keys come from the key file
+	LastAsked() *doctor.Asked
 	Clock() *clock.Clock
 	Addresses() (market, control string)
 	Version() string

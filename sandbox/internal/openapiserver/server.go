@@ -55,6 +55,7 @@ type Config struct {
 	Usage    *usagebook.Book
 	Licenses *licensebook.Book
 	Observe  func(Exchange)
+	Seen     func(*Exchange) // like Observe, but without the answer's body, and only until it returns
 	Log      *slog.Logger
 }
 
@@ -133,6 +134,9 @@ func (s *server) gateway(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Error(err)
 		}
 		x.Status = resp.Status
+		if s.cfg.Seen != nil {
+			s.cfg.Seen(x)
+		}
 		if s.cfg.Observe != nil {
 			x.ResponseBody = copied.body.Bytes()
 			s.cfg.Observe(*x)
