@@ -286,16 +286,16 @@ func (e *examination) request(ctx context.Context, key string, at time.Time) (*h
 		if err != nil {
 			return nil, err
 		}
-		q := url.Values{
+		q := merge(query, url.Values{ // what the address has of its own is signed as well
 			"activity": {string(providerapi.ActivityQueryInstance)}, "instanceId": {instance}, "testFlag": {"1"},
 			"timeStamp": {strings.Replace(at.UTC().Format("20060102150405.000"), ".", "", 1)},
-		}
+		})
 		token, err := signer.SignQuery(q)
 		if err != nil {
 			return nil, err
 		}
 		q.Set("authToken", token)
-		method, query = http.MethodGet, merge(query, q)
+		method, query = http.MethodGet, q
 	} else {
 		var err error
 		if body, err = json.Marshal(providerapi.QueryInstanceCall{Activity: providerapi.ActivityQueryInstance, InstanceID: instance, TestFlag: providerapi.TestFlagDebug}); err != nil {
@@ -393,15 +393,20 @@ func (e *examination) form(r reply) bool {
 	return e.note(ok(AboutAnswer, found))
 }
 
+// refusedSignature tells whether the answer refuses a signature or its timestamp.
+func (r reply) refusedSignature() bool {
+	return r.code == string(providerapi.ResultAuthenticationFailed) || r.code == string(providerapi.ResultInvalidParameter)
+}
+
 func (e *examination) key(r reply) bool {
+	if skew, known := e.skew(); known && skew.Abs() > leeway && r.refusedSignature() {
+		return e.note(wrong(AboutKey, "a call that is signed rightly is refused with "+r.code, "Every call is refused.",
+			fmt.Sprintf("Set the ISV's clock: it is %s, and signatures are good for a minute.", describe(skew))))
+	}
 	switch r.code {
 	case string(providerapi.ResultAuthenticationFailed):
-		f := wrong(AboutKey, "a call that is signed rightly is refused with 000001", "Every call is refused.",
-			"Has the ISV the base key of this sandbox (isv-sandbox env)? Does it verify the raw bytes of the body? Is its clock right?")
-		if skew, known := e.skew(); known && skew.Abs() > leeway {
-			f.Mend = fmt.Sprintf("Set the ISV's clock: it is %s. %s", describe(skew), f.Mend)
-		}
-		return e.note(f)
+		return e.note(wrong(AboutKey, "a call that is signed rightly is refused with 000001", "Every call is refused.",
+			"Has the ISV the base key of this sandbox (isv-sandbox env)? Does it verify the raw bytes of the body? Is its clock right?"))
 	case string(providerapi.ResultSuccess):
 		return e.note(ok(AboutKey, "a debug call that is signed rightly succeeds"))
 	}
@@ -465,7 +470,7 @@ func (e *examination) clock(ctx context.Context) bool {
 	if err != nil {
 		return e.unanswered(ctx, err)
 	}
-	if late.code == string(providerapi.ResultAuthenticationFailed) {
+	if late.refusedSignature() {
 		e.note(wrong(AboutClock, fmt.Sprintf("a call that was signed %s ago is refused", old), "Calls that are under way for a while are lost.",
 			"Allow 60 s in both directions, in milliseconds, and set the clock."))
 		return true
@@ -475,9 +480,9 @@ func (e *examination) clock(ctx context.Context) bool {
 		return e.unanswered(ctx, err)
 	}
 	switch {
-	case ancient.code != string(providerapi.ResultAuthenticationFailed):
+	case !ancient.refusedSignature():
 		e.note(warning(AboutClock, fmt.Sprintf("a call that was signed %s ago is answered %s", stale, ancient.code),
-			"Whoever has seen a call can send it again later.", "Refuse timestamps that are more than 60 s off with 000001, and nonces that were used."))
+			"Whoever has seen a call can send it again later.", "Refuse timestamps that are more than 60 s off with 000001 or 000002, and nonces that were used."))
 	case known && skew.Abs() <= 5*time.Second:
 		e.note(ok(AboutClock, "the ISV's clock is right, and it refuses what was signed long ago"))
 	case !known:
@@ -494,4 +499,3 @@ func plain(err error) string {
 	}
 	return err.Error()
 }
-
