@@ -40,6 +40,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/openapiserver"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/outbox"
+	"github.com/isvkit/isvkit/sandbox/internal/probebook"
 	"github.com/isvkit/isvkit/sandbox/internal/queue"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 	"github.com/isvkit/isvkit/sandbox/internal/usagebook"
@@ -116,6 +117,7 @@ type Sandbox struct {
 	outbox   *outbox.Outbox
 	book     *orderbook.Book
 	licenses *licensebook.Book
+	probes   *probebook.Book
 	queue    *queue.Queue
 	log      *slog.Logger
 	openAPI  http.Handler
@@ -167,7 +169,10 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	}
 	s.outbox = outbox.New(st, s.clock, delivery.NewSender(cfg.HTTPClient), cfg.Logger)
 	s.licenses = licensebook.New(st, s.clock, func(tx *store.Tx, p orderbook.Placement) (store.Order, error) { return s.book.Place(tx, p) })
-	if s.book, err = orderbook.New(orderbook.Config{Store: st, Clock: s.clock, Asker: s.outbox, Licences: s.licenses, Random: seeded(cfg.Seed)}); err != nil {
+	s.probes = probebook.New(st, s.clock, s.outbox)
+	if s.book, err = orderbook.New(orderbook.Config{
+		Store: st, Clock: s.clock, Asker: s.outbox, Licences: s.licenses, OrderFailed: s.probes.OrderFailed, Random: seeded(cfg.Seed),
+	}); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
 	}
 	s.kit = kitbook.New(st, s.clock, s.AuthCentre)
@@ -204,6 +209,8 @@ func (s *Sandbox) tick(ctx context.Context, subject string) error {
 		return s.book.Tick(ctx, subject)
 	case licensebook.KindLicense:
 		return s.licenses.Tick(ctx, subject)
+	case probebook.KindProbe:
+		return s.probes.Tick(ctx, subject)
 	default:
 		return fmt.Errorf("nobody knows what to do with the timer of %s", subject)
 	}

@@ -181,11 +181,12 @@ func refund(line marketplaceapi.OrderLine) (back order.Line, err error) {
 
 // HandOver gives the code to the buyer, who has accepted.
 func (b *Book) HandOver(ctx context.Context, code string) (license.License, error) {
-	return b.move(ctx, code, func(tx *store.Tx, l *license.License, _ time.Time) ([]lifecycle.Call, error) {
+	return b.move(ctx, code, func(tx *store.Tx, l *license.License, now time.Time) ([]lifecycle.Call, error) {
 		if err := l.HandOver(); err != nil {
 			return nil, err
 		}
-		return nil, tx.EndOrderLine(l.OrderID, l.OrderLineID, sandboxapi.OrderCompleted)
+		_, err := tx.EndOrderLine(l.OrderID, l.OrderLineID, sandboxapi.OrderCompleted, now)
+		return nil, err
 	})
 }
 
@@ -274,11 +275,12 @@ func (b *Book) Tick(ctx context.Context, subject string) error {
 func (b *Book) Accept(*store.Tx, store.Call, *delivery.Result) error { return nil }
 
 // Ended completes the order that a call carried out. The licence itself has moved on when the call was decided.
-func (b *Book) Ended(tx *store.Tx, call store.Call, _ delivery.Result, succeeded bool, _ time.Time) error {
+func (b *Book) Ended(tx *store.Tx, call store.Call, _ delivery.Result, succeeded bool, now time.Time) error {
 	if !succeeded || call.Call.OrderID == "" {
 		return nil
 	}
-	return tx.EndOrderLine(call.Call.OrderID, order.LineID(call.Call.OrderID, 1), sandboxapi.OrderCompleted)
+	_, err := tx.EndOrderLine(call.Call.OrderID, order.LineID(call.Call.OrderID, 1), sandboxapi.OrderCompleted, now)
+	return err
 }
 
 // Refusal is why the open API does not do what a seller asks for.

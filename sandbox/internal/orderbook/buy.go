@@ -169,7 +169,7 @@ func (b *Book) AcceptOrder(ctx context.Context, orderID string) (o store.Order, 
 			if err != nil {
 				return err
 			}
-			if err := errors.Join(tx.PutInstance(i), tx.AddCalls(store.AboutInstance(i), o.AcceptedAt, calls)); err != nil {
+			if err := errors.Join(tx.PutInstance(i), changed(tx, sandboxapi.InstanceAwaitingAcceptance, i, o.AcceptedAt), tx.AddCalls(store.AboutInstance(i), o.AcceptedAt, calls)); err != nil {
 				return err
 			}
 			instances = append(instances, i)

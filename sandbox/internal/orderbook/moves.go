@@ -30,11 +30,13 @@ func (b *Book) moveIn(tx *store.Tx, lineID string, f func(tx *store.Tx, i *lifec
 	if err != nil {
 		return i, err
 	}
+	before := i.Status
 	calls, err := f(tx, &i)
 	if err != nil {
 		return i, err
 	}
-	return i, errors.Join(tx.PutInstance(i), tx.AddCalls(store.AboutInstance(i), b.cfg.Clock.Now(), calls))
+	now := b.cfg.Clock.Now()
+	return i, errors.Join(tx.PutInstance(i), changed(tx, before, i, now), tx.AddCalls(store.AboutInstance(i), now, calls))
 }
 
 // about places an order of one line about an instance.

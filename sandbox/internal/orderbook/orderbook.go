@@ -73,6 +73,8 @@ type Config struct {
 	Random io.Reader
 	// Licences may be nil; then products that are sold by licence cannot be bought.
 	Licences Licences
+	// OrderFailed, if set, is told of every order that failed, in the transaction in which it does.
+	OrderFailed func(tx *store.Tx, productCode, orderID string, now time.Time) error
 }
 
 // Book is the order book. It is the handler of the calls about instances, see package outbox.
@@ -145,7 +147,7 @@ func (b *Book) Place(tx *store.Tx, p Placement) (store.Order, error) {
 	if o.Status == "" {
 		o.Status = sandboxapi.OrderProcessing
 	}
-	if err := tx.AddOrder(o); err != nil || !p.Product.OrderNotify {
+	if err := errors.Join(tx.AddOrder(o), placed(tx, o)); err != nil || !p.Product.OrderNotify {
 		return o, err
 	}
 	return o, b.notify(tx, o, now)
@@ -192,13 +194,14 @@ func (b *Book) Ended(tx *store.Tx, call store.Call, r delivery.Result, succeeded
 	if err != nil {
 		return err
 	}
+	before := i.Status
 	var effect lifecycle.Effect
 	if succeeded {
 		effect = i.Succeeded(call.Call, r.Lifecycle)
 	} else {
 		effect = i.GaveUp(call.Call)
 	}
-	return errors.Join(b.apply(tx, &i, call.Call, effect, now), tx.PutInstance(i))
+	return errors.Join(b.apply(tx, &i, call.Call, effect, now), tx.PutInstance(i), changed(tx, before, i, now))
 }
 
 func (b *Book) apply(tx *store.Tx, i *lifecycle.Instance, call lifecycle.Call, e lifecycle.Effect, now time.Time) error {
@@ -208,7 +211,7 @@ func (b *Book) apply(tx *store.Tx, i *lifecycle.Instance, call lifecycle.Call, e
 		lineID = i.OrderLineID
 	}
 	if e.OrderCompleted {
-		if err := tx.EndOrderLine(call.OrderID, lineID, sandboxapi.OrderCompleted); err != nil {
+		if err := b.endLine(tx, i, call.OrderID, lineID, sandboxapi.OrderCompleted, now); err != nil {
 			return err
 		}
 		if call.Activity == providerapi.ActivityUpgradeInstance {
@@ -218,7 +221,7 @@ func (b *Book) apply(tx *store.Tx, i *lifecycle.Instance, call lifecycle.Call, e
 		}
 	}
 	if e.OrderFailed {
-		if err := tx.EndOrderLine(call.OrderID, lineID, sandboxapi.OrderFailed); err != nil {
+		if err := b.endLine(tx, i, call.OrderID, lineID, sandboxapi.OrderFailed, now); err != nil {
 			return err
 		}
 	}

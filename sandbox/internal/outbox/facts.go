@@ -7,6 +7,7 @@ import (
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/delivery"
+	"github.com/isvkit/isvkit/sandbox/internal/order"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
 
@@ -25,6 +26,9 @@ func (o *Outbox) facts(tx *store.Tx, access catalogue.Access, call store.Call) (
 	if access != catalogue.AccessV1 {
 		return f, nil
 	}
+	if call.Debug {
+		return o.debugFacts(tx, call)
+	}
 	product, err := tx.Product(call.ProductCode)
 	if err != nil {
 		return f, fmt.Errorf("product %s: %w", call.ProductCode, err)
@@ -36,13 +40,33 @@ func (o *Outbox) facts(tx *store.Tx, access catalogue.Access, call store.Call) (
 	if query || orderID == "" {
 		orderID = f.Instance.OrderID
 	}
-	order, err := tx.Order(orderID)
+	placed, err := tx.Order(orderID)
 	if errors.Is(err, store.ErrNotFound) {
 		return f, nil // what V1 needs of it is told missing when the call is prepared
 	}
-	f.Order, f.Accepted = order.Document, order.AcceptedAt
+	f.Order, f.Accepted = placed.Document, placed.AcceptedAt
 	if orderID == f.Instance.OrderID {
 		f.OrderLineID = f.Instance.OrderLineID
 	}
 	return f, err
+}
+
+// debugFacts: a debug call is about a mock order and the instance that it would have made.
+func (o *Outbox) debugFacts(tx *store.Tx, call store.Call) (f delivery.Facts, err error) {
+	mock, ok := order.Mock(call.Call.OrderID)
+	if !ok {
+		return f, nil
+	}
+	f.Order = mock
+	f.Instance.OrderID, f.Instance.ChargingMode = mock.OrderID, mock.OrderLine[0].ChargingMode
+	product, err := tx.Product(call.ProductCode)
+	if err != nil {
+		return f, fmt.Errorf("product %s: %w", call.ProductCode, err)
+	}
+	for _, sku := range product.SKUs {
+		if sku.Linear != "" {
+			f.Linear = sku.Linear
+		}
+	}
+	return f, nil
 }

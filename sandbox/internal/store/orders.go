@@ -11,6 +11,7 @@ import (
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/event"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 )
 
@@ -168,12 +169,32 @@ func (tx *Tx) SetOrderStatus(id string, status sandboxapi.OrderStatus) error {
 		tx.exec("UPDATE order_lines SET status = ? WHERE order_id = ?", status, id))
 }
 
-// EndOrderLine writes how a line ended. The order is processed until all its lines have ended; then it failed if any of them did.
-func (tx *Tx) EndOrderLine(orderID, lineID string, status sandboxapi.OrderStatus) error {
-	return errors.Join(
-		tx.exec("UPDATE order_lines SET status = ? WHERE line_id = ?", status, lineID),
-		tx.exec(`UPDATE orders SET status = (SELECT CASE WHEN total(status NOT IN ('completed', 'failed')) > 0 THEN 'processing'
-			WHEN total(status = 'failed') > 0 THEN 'failed' ELSE 'completed' END FROM order_lines WHERE order_id = ?1) WHERE order_id = ?1`, orderID))
+// EndOrderLine writes how a line ended. The order is processed until all its lines have ended; then it failed if any of them did. If it
+// is this line that ends the order, an event tells of it, and how the order ended is returned; otherwise nothing is.
+func (tx *Tx) EndOrderLine(orderID, lineID string, status sandboxapi.OrderStatus, now time.Time) (ended sandboxapi.OrderStatus, err error) {
+	o := event.Order{OrderID: orderID}
+	var before, after sandboxapi.OrderStatus
+	err = tx.row("SELECT seller_id, order_type, line_id, status FROM orders WHERE order_id = ?", orderID).Scan(&o.SellerID, &o.Type, &o.Line, &before)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("order %s: %w", orderID, ErrNotFound)
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := tx.exec("UPDATE order_lines SET status = ? WHERE line_id = ?", status, lineID); err != nil {
+		return "", err
+	}
+	err = tx.row(`UPDATE orders SET status = (SELECT CASE WHEN total(status NOT IN ('completed', 'failed')) > 0 THEN 'processing'
+		WHEN total(status = 'failed') > 0 THEN 'failed' ELSE 'completed' END FROM order_lines WHERE order_id = ?1) WHERE order_id = ?1 RETURNING status`, orderID).Scan(&after)
+	switch {
+	case err != nil || after == before:
+		return "", err
+	case after == sandboxapi.OrderCompleted:
+		return after, tx.AddEvent(event.OrderCompleted(o, now))
+	case after == sandboxapi.OrderFailed:
+		return after, tx.AddEvent(event.OrderFailed(o, now))
+	}
+	return "", nil
 }
 
 // more is what an instance knows beyond its columns.
