@@ -146,7 +146,7 @@ func TestEvents_WhoResumesMissesNothing(t *testing.T) {
 		}
 	})
 
-	seen := map[string]int{}    // production address: how often it was told
+	seen := map[string]int{}     // production address: how often it was told
 	attempts := map[string]int{} // attempt: how often it was told
 	lastEvent, lastID := int64(0), ""
 	read := func(s *stream, enough func(n int) bool) {

@@ -484,6 +484,7 @@ type driver struct{ *Sandbox }
 
 func (d driver) Book() *orderbook.Book           { return d.book }
 func (d driver) Licenses() *licensebook.Book     { return d.licenses }
+func (d driver) Probes() *probebook.Book         { return d.probes }
 func (d driver) Outbox() *outbox.Outbox          { return d.outbox }
 func (d driver) Store() *store.Store             { return d.store }
 func (d driver) Clock() *clock.Clock             { return d.clock }

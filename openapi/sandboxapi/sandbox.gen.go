@@ -704,6 +704,113 @@ type CallList struct {
 // retried, and its order failed with it.
 type CallStatus string
 
+// Case defines model for Case.
+type Case struct {
+	// Activity The activity.
+	Activity string `json:"activity"`
+
+	// CalledTime When it was saved or probed last.
+	CalledTime time.Time `json:"calledTime"`
+
+	// Parameters Its parameters, without what is set on every call.
+	Parameters map[string]interface{} `json:"parameters"`
+
+	// Passed Whether it passed then.
+	Passed bool `json:"passed"`
+
+	// Problem If not, why.
+	Problem string `json:"problem,omitempty,omitzero"`
+
+	// SavedTime When it was saved.
+	SavedTime time.Time `json:"savedTime"`
+
+	// Scene The scene.
+	Scene string `json:"scene,omitempty,omitzero"`
+}
+
+// CaseKey defines model for CaseKey.
+type CaseKey struct {
+	// Activity The activity as the product's access interface names it: refreshInstance; in V1 expireInstance.
+	Activity string `json:"activity"`
+
+	// Scene What tells cases of one activity apart: a charging mode, a scene, FREEZE; empty where there is one only.
+	Scene string `json:"scene,omitempty,omitzero"`
+}
+
+// CaseOverview defines model for CaseOverview.
+type CaseOverview struct {
+	Cases []Case `json:"cases"`
+
+	// FailedDays Days in a row on which no probe passed. Five freeze it.
+	FailedDays int `json:"failedDays"`
+
+	// FailedOrders Orders that failed in this month in Beijing, since it was put on sale. More than five delist it.
+	FailedOrders int `json:"failedOrders"`
+
+	// FrozenTime Since when it is frozen; 30 days later it is delisted.
+	FrozenTime time.Time `json:"frozenTime,omitempty,omitzero"`
+
+	// LastProbePassed Whether that probe passed.
+	LastProbePassed bool `json:"lastProbePassed,omitempty,omitzero"`
+
+	// LastProbeTime When it was probed last; absent if never.
+	LastProbeTime time.Time `json:"lastProbeTime,omitempty,omitzero"`
+
+	// Missing Cases that it needs before it may be on sale, and does not have.
+	Missing []CaseKey `json:"missing"`
+
+	// NextProbeTime When it is probed next; absent if not.
+	NextProbeTime time.Time `json:"nextProbeTime,omitempty,omitzero"`
+
+	// ProductCode The product.
+	ProductCode string `json:"productCode"`
+
+	// Status Only what is on sale can be ordered; what was bought before goes on. `frozen` its probes failed for five days; `delisted` more than five orders failed
+	// within a month, or it stayed frozen; `stopped` by its seller. Default on-sale for a new product, and for one that is there what it is.
+	Status ProductStatus `json:"status"`
+}
+
+// CaseRequest defines model for CaseRequest.
+type CaseRequest struct {
+	// Activity As listCases names it.
+	Activity string `json:"activity"`
+
+	// Parameters Parameters that differ from the preset ones, by their names in V2. `clientSecret` is given in clear. For V1 `orderId` has to be a mock order,
+	// as V1 sends along what stands in it.
+	Parameters map[string]interface{} `json:"parameters,omitempty,omitzero"`
+
+	// Scene As listCases names it.
+	Scene string `json:"scene,omitempty,omitzero"`
+}
+
+// CaseResult defines model for CaseResult.
+type CaseResult struct {
+	// Activity The activity.
+	Activity string `json:"activity"`
+
+	// CallID The call; the journal has its exchange.
+	CallID int64 `json:"callId,omitempty,omitzero"`
+
+	// Passed Whether the answer was as it should be.
+	Passed bool `json:"passed"`
+
+	// Problems What was wrong with the answer.
+	Problems []string `json:"problems"`
+
+	// Saved Whether the case was saved now.
+	Saved bool `json:"saved"`
+
+	// Scene The scene.
+	Scene string `json:"scene,omitempty,omitzero"`
+}
+
+// CaseResultList defines model for CaseResultList.
+type CaseResultList struct {
+	// Passed Whether all passed.
+	Passed  bool         `json:"passed"`
+	Results []CaseResult `json:"results"`
+}
+
 // ChangeAnswer defines model for ChangeAnswer.
 type ChangeAnswer struct {
 	// Allowed Whether the ISV allows it.
@@ -1632,7 +1739,8 @@ type Product struct {
 	// SKUs Its specifications.
 	SKUs []SKU `json:"skus"`
 
-	// Status Whether it can be bought. Default on-sale.
+	// Status Only what is on sale can be ordered; what was bought before goes on. `frozen` its probes failed for five days; `delisted` more than five orders failed
+	// within a month, or it stayed frozen; `stopped` by its seller. Default on-sale for a new product, and for one that is there what it is.
 	Status ProductStatus `json:"status,omitempty,omitzero"`
 }
 
@@ -1642,12 +1750,23 @@ type ProductAccess string
 // ProductProvision What has an instance opened. Default payment.
 type ProductProvision string
 
-// ProductStatus Whether it can be bought. Default on-sale.
-type ProductStatus string
-
 // ProductList defines model for ProductList.
 type ProductList struct {
 	Products []Product `json:"products"`
+}
+
+// ProductStatus Only what is on sale can be ordered; what was bought before goes on. `frozen` its probes failed for five days; `delisted` more than five orders failed
+// within a month, or it stayed frozen; `stopped` by its seller. Default on-sale for a new product, and for one that is there what it is.
+type ProductStatus string
+
+// ProductStatusChange defines model for ProductStatusChange.
+type ProductStatusChange struct {
+	// Status Only what is on sale can be ordered; what was bought before goes on. `frozen` its probes failed for five days; `delisted` more than five orders failed
+	// within a month, or it stayed frozen; `stopped` by its seller. Default on-sale for a new product, and for one that is there what it is.
+	Status ProductStatus `json:"status"`
+
+	// WithoutCases Put it on sale although cases are missing, like the products of a fresh sandbox.
+	WithoutCases bool `json:"withoutCases,omitempty,omitzero"`
 }
 
 // ProviderSettings defines model for ProviderSettings.
@@ -2216,6 +2335,9 @@ type PlaceOrderJSONRequestBody = Purchase
 // PutProductJSONRequestBody defines body for PutProduct for application/json ContentType.
 type PutProductJSONRequestBody = Product
 
+// SaveCaseJSONRequestBody defines body for SaveCase for application/json ContentType.
+type SaveCaseJSONRequestBody = CaseRequest
+
 // CreateKitApplicationJSONRequestBody defines body for CreateKitApplication for application/json ContentType.
 type CreateKitApplicationJSONRequestBody = KitApplicationInput
 
@@ -2224,6 +2346,9 @@ type ChangeKitApplicationJSONRequestBody = KitApplicationInput
 
 // SetKitPublicKeyJSONRequestBody defines body for SetKitPublicKey for application/json ContentType.
 type SetKitPublicKeyJSONRequestBody = KitPublicKey
+
+// SetProductStatusJSONRequestBody defines body for SetProductStatus for application/json ContentType.
+type SetProductStatusJSONRequestBody = ProductStatusChange
 
 // SetProviderJSONRequestBody defines body for SetProvider for application/json ContentType.
 type SetProviderJSONRequestBody = ProviderSettings
@@ -2919,6 +3044,36 @@ type ClientInterface interface {
 	// Corresponds with PUT /v1/products/{productCode} (the `PutProduct` operationId).
 	PutProduct(ctx context.Context, productCode ProductCode, body PutProductJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListCases Saved and missing debug cases of a product, and what its probes have shown
+	//
+	// Corresponds with GET /v1/products/{productCode}/cases (the `ListCases` operationId).
+	ListCases(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SaveCaseWithBody Debug and save
+	//
+	// Makes a real call marked as a debug call, and saves it with its parameters if the answer is as it should be: HTTP 200, JSON, result code
+	// 000000, all fields there and of legal lengths. From then on the product is probed with it.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/products/{productCode}/cases (the `SaveCase` operationId).
+	SaveCaseWithBody(ctx context.Context, productCode ProductCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SaveCase Debug and save
+	//
+	// Makes a real call marked as a debug call, and saves it with its parameters if the answer is as it should be: HTTP 200, JSON, result code
+	// 000000, all fields there and of legal lengths. From then on the product is probed with it.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/products/{productCode}/cases (the `SaveCase` operationId).
+	SaveCase(ctx context.Context, productCode ProductCode, body SaveCaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SaveNeededCases Debug and save every case that the product needs, with preset parameters
+	//
+	// Corresponds with POST /v1/products/{productCode}/cases/defaults (the `SaveNeededCases` operationId).
+	SaveNeededCases(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// DeleteKitApplication Delete a credential that no enterprise uses
 	//
 	// Corresponds with DELETE /v1/products/{productCode}/kit-application (the `DeleteKitApplication` operationId).
@@ -2982,6 +3137,31 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/products/{productCode}/kit-public-key (the `SetKitPublicKey` operationId).
 	SetKitPublicKey(ctx context.Context, productCode string, body SetKitPublicKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ProbeProduct Probe a product now
+	//
+	// Calls every saved case again. It counts like the probes at 09:00 and 15:00 Beijing time. 409 if no case is saved.
+	//
+	// Corresponds with POST /v1/products/{productCode}/probe (the `ProbeProduct` operationId).
+	ProbeProduct(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetProductStatusWithBody Put a product on sale, stop selling it, freeze or delist it
+	//
+	// Before a product may be on sale, its debug cases have to be saved; 409 tells which are missing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/products/{productCode}/status (the `SetProductStatus` operationId).
+	SetProductStatusWithBody(ctx context.Context, productCode ProductCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetProductStatus Put a product on sale, stop selling it, freeze or delist it
+	//
+	// Before a product may be on sale, its debug cases have to be saved; 409 tells which are missing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/products/{productCode}/status (the `SetProductStatus` operationId).
+	SetProductStatus(ctx context.Context, productCode ProductCode, body SetProductStatusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SetProviderWithBody Say where the ISV's production address is
 	//
@@ -4576,6 +4756,76 @@ func (c *Client) PutProduct(ctx context.Context, productCode ProductCode, body P
 	return c.Client.Do(req)
 }
 
+// ListCases Saved and missing debug cases of a product, and what its probes have shown
+//
+// Corresponds with GET /v1/products/{productCode}/cases (the `ListCases` operationId).
+func (c *Client) ListCases(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCasesRequest(c.Server, productCode)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SaveCaseWithBody Debug and save
+//
+// Makes a real call marked as a debug call, and saves it with its parameters if the answer is as it should be: HTTP 200, JSON, result code
+// 000000, all fields there and of legal lengths. From then on the product is probed with it.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/products/{productCode}/cases (the `SaveCase` operationId).
+func (c *Client) SaveCaseWithBody(ctx context.Context, productCode ProductCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSaveCaseRequestWithBody(c.Server, productCode, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SaveCase Debug and save
+//
+// Makes a real call marked as a debug call, and saves it with its parameters if the answer is as it should be: HTTP 200, JSON, result code
+// 000000, all fields there and of legal lengths. From then on the product is probed with it.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/products/{productCode}/cases (the `SaveCase` operationId).
+func (c *Client) SaveCase(ctx context.Context, productCode ProductCode, body SaveCaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSaveCaseRequest(c.Server, productCode, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SaveNeededCases Debug and save every case that the product needs, with preset parameters
+//
+// Corresponds with POST /v1/products/{productCode}/cases/defaults (the `SaveNeededCases` operationId).
+func (c *Client) SaveNeededCases(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSaveNeededCasesRequest(c.Server, productCode)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // DeleteKitApplication Delete a credential that no enterprise uses
 //
 // Corresponds with DELETE /v1/products/{productCode}/kit-application (the `DeleteKitApplication` operationId).
@@ -4730,6 +4980,61 @@ func (c *Client) SetKitPublicKeyWithBody(ctx context.Context, productCode string
 // Corresponds with PUT /v1/products/{productCode}/kit-public-key (the `SetKitPublicKey` operationId).
 func (c *Client) SetKitPublicKey(ctx context.Context, productCode string, body SetKitPublicKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSetKitPublicKeyRequest(c.Server, productCode, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ProbeProduct Probe a product now
+//
+// Calls every saved case again. It counts like the probes at 09:00 and 15:00 Beijing time. 409 if no case is saved.
+//
+// Corresponds with POST /v1/products/{productCode}/probe (the `ProbeProduct` operationId).
+func (c *Client) ProbeProduct(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProbeProductRequest(c.Server, productCode)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetProductStatusWithBody Put a product on sale, stop selling it, freeze or delist it
+//
+// Before a product may be on sale, its debug cases have to be saved; 409 tells which are missing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/products/{productCode}/status (the `SetProductStatus` operationId).
+func (c *Client) SetProductStatusWithBody(ctx context.Context, productCode ProductCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetProductStatusRequestWithBody(c.Server, productCode, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetProductStatus Put a product on sale, stop selling it, freeze or delist it
+//
+// Before a product may be on sale, its debug cases have to be saved; 409 tells which are missing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/products/{productCode}/status (the `SetProductStatus` operationId).
+func (c *Client) SetProductStatus(ctx context.Context, productCode ProductCode, body SetProductStatusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetProductStatusRequest(c.Server, productCode, body)
 	if err != nil {
 		return nil, err
 	}
@@ -8117,6 +8422,121 @@ func NewPutProductRequestWithBody(server string, productCode ProductCode, conten
 	return req, nil
 }
 
+// NewListCasesRequest constructs an http.Request for the ListCases method
+func NewListCasesRequest(server string, productCode ProductCode) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/cases", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSaveCaseRequest calls the generic SaveCase builder with application/json body
+func NewSaveCaseRequest(server string, productCode ProductCode, body SaveCaseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSaveCaseRequestWithBody(server, productCode, "application/json", bodyReader)
+}
+
+// NewSaveCaseRequestWithBody constructs an http.Request for the SaveCase method, with any body, and a specified content type
+func NewSaveCaseRequestWithBody(server string, productCode ProductCode, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/cases", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewSaveNeededCasesRequest constructs an http.Request for the SaveNeededCases method
+func NewSaveNeededCasesRequest(server string, productCode ProductCode) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/cases/defaults", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewDeleteKitApplicationRequest constructs an http.Request for the DeleteKitApplication method
 func NewDeleteKitApplicationRequest(server string, productCode string) (*http.Request, error) {
 	var err error
@@ -8375,6 +8795,87 @@ func NewSetKitPublicKeyRequestWithBody(server string, productCode string, conten
 	}
 
 	operationPath := fmt.Sprintf("/v1/products/%s/kit-public-key", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewProbeProductRequest constructs an http.Request for the ProbeProduct method
+func NewProbeProductRequest(server string, productCode ProductCode) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/probe", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetProductStatusRequest calls the generic SetProductStatus builder with application/json body
+func NewSetProductStatusRequest(server string, productCode ProductCode, body SetProductStatusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetProductStatusRequestWithBody(server, productCode, "application/json", bodyReader)
+}
+
+// NewSetProductStatusRequestWithBody constructs an http.Request for the SetProductStatus method, with any body, and a specified content type
+func NewSetProductStatusRequestWithBody(server string, productCode ProductCode, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "productCode", productCode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/products/%s/status", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -9457,6 +9958,40 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /v1/products/{productCode} (the `PutProduct` operationId).
 	PutProductWithResponse(ctx context.Context, productCode ProductCode, body PutProductJSONRequestBody, reqEditors ...RequestEditorFn) (*PutProductResponse, error)
 
+	// ListCasesWithResponse Saved and missing debug cases of a product, and what its probes have shown
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/products/{productCode}/cases (the `ListCases` operationId).
+	ListCasesWithResponse(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*ListCasesResponse, error)
+
+	// SaveCaseWithBodyWithResponse Debug and save
+	//
+	// Makes a real call marked as a debug call, and saves it with its parameters if the answer is as it should be: HTTP 200, JSON, result code
+	// 000000, all fields there and of legal lengths. From then on the product is probed with it.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products/{productCode}/cases (the `SaveCase` operationId).
+	SaveCaseWithBodyWithResponse(ctx context.Context, productCode ProductCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SaveCaseResponse, error)
+
+	// SaveCaseWithResponse Debug and save
+	//
+	// Makes a real call marked as a debug call, and saves it with its parameters if the answer is as it should be: HTTP 200, JSON, result code
+	// 000000, all fields there and of legal lengths. From then on the product is probed with it.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products/{productCode}/cases (the `SaveCase` operationId).
+	SaveCaseWithResponse(ctx context.Context, productCode ProductCode, body SaveCaseJSONRequestBody, reqEditors ...RequestEditorFn) (*SaveCaseResponse, error)
+
+	// SaveNeededCasesWithResponse Debug and save every case that the product needs, with preset parameters
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products/{productCode}/cases/defaults (the `SaveNeededCases` operationId).
+	SaveNeededCasesWithResponse(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*SaveNeededCasesResponse, error)
+
 	// DeleteKitApplicationWithResponse Delete a credential that no enterprise uses
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -9528,6 +10063,33 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /v1/products/{productCode}/kit-public-key (the `SetKitPublicKey` operationId).
 	SetKitPublicKeyWithResponse(ctx context.Context, productCode string, body SetKitPublicKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*SetKitPublicKeyResponse, error)
+
+	// ProbeProductWithResponse Probe a product now
+	//
+	// Calls every saved case again. It counts like the probes at 09:00 and 15:00 Beijing time. 409 if no case is saved.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/products/{productCode}/probe (the `ProbeProduct` operationId).
+	ProbeProductWithResponse(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*ProbeProductResponse, error)
+
+	// SetProductStatusWithBodyWithResponse Put a product on sale, stop selling it, freeze or delist it
+	//
+	// Before a product may be on sale, its debug cases have to be saved; 409 tells which are missing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/products/{productCode}/status (the `SetProductStatus` operationId).
+	SetProductStatusWithBodyWithResponse(ctx context.Context, productCode ProductCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetProductStatusResponse, error)
+
+	// SetProductStatusWithResponse Put a product on sale, stop selling it, freeze or delist it
+	//
+	// Before a product may be on sale, its debug cases have to be saved; 409 tells which are missing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/products/{productCode}/status (the `SetProductStatus` operationId).
+	SetProductStatusWithResponse(ctx context.Context, productCode ProductCode, body SetProductStatusJSONRequestBody, reqEditors ...RequestEditorFn) (*SetProductStatusResponse, error)
 
 	// SetProviderWithBodyWithResponse Say where the ISV's production address is
 	//
@@ -12860,6 +13422,150 @@ func (r PutProductResponse) ContentType() string {
 	return ""
 }
 
+type ListCasesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CaseOverview
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCasesResponse) GetJSON200() *CaseOverview {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListCasesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCasesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCasesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCasesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCasesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SaveCaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CaseResult
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SaveCaseResponse) GetJSON200() *CaseResult {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SaveCaseResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SaveCaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SaveCaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SaveCaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SaveCaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SaveNeededCasesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CaseResultList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SaveNeededCasesResponse) GetJSON200() *CaseResultList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SaveNeededCasesResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SaveNeededCasesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SaveNeededCasesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SaveNeededCasesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SaveNeededCasesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type DeleteKitApplicationResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -13190,6 +13896,102 @@ func (r SetKitPublicKeyResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SetKitPublicKeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ProbeProductResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CaseResultList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ProbeProductResponse) GetJSON200() *CaseResultList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ProbeProductResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ProbeProductResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ProbeProductResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ProbeProductResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ProbeProductResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SetProductStatusResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CaseOverview
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetProductStatusResponse) GetJSON200() *CaseOverview {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetProductStatusResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetProductStatusResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetProductStatusResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetProductStatusResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetProductStatusResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -14860,6 +15662,64 @@ func (c *ClientWithResponses) PutProductWithResponse(ctx context.Context, produc
 	return ParsePutProductResponse(rsp)
 }
 
+// ListCasesWithResponse Saved and missing debug cases of a product, and what its probes have shown
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/products/{productCode}/cases (the `ListCases` operationId).
+func (c *ClientWithResponses) ListCasesWithResponse(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*ListCasesResponse, error) {
+	rsp, err := c.ListCases(ctx, productCode, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCasesResponse(rsp)
+}
+
+// SaveCaseWithBodyWithResponse Debug and save
+//
+// Makes a real call marked as a debug call, and saves it with its parameters if the answer is as it should be: HTTP 200, JSON, result code
+// 000000, all fields there and of legal lengths. From then on the product is probed with it.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products/{productCode}/cases (the `SaveCase` operationId).
+func (c *ClientWithResponses) SaveCaseWithBodyWithResponse(ctx context.Context, productCode ProductCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SaveCaseResponse, error) {
+	rsp, err := c.SaveCaseWithBody(ctx, productCode, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSaveCaseResponse(rsp)
+}
+
+// SaveCaseWithResponse Debug and save
+//
+// Makes a real call marked as a debug call, and saves it with its parameters if the answer is as it should be: HTTP 200, JSON, result code
+// 000000, all fields there and of legal lengths. From then on the product is probed with it.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products/{productCode}/cases (the `SaveCase` operationId).
+func (c *ClientWithResponses) SaveCaseWithResponse(ctx context.Context, productCode ProductCode, body SaveCaseJSONRequestBody, reqEditors ...RequestEditorFn) (*SaveCaseResponse, error) {
+	rsp, err := c.SaveCase(ctx, productCode, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSaveCaseResponse(rsp)
+}
+
+// SaveNeededCasesWithResponse Debug and save every case that the product needs, with preset parameters
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products/{productCode}/cases/defaults (the `SaveNeededCases` operationId).
+func (c *ClientWithResponses) SaveNeededCasesWithResponse(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*SaveNeededCasesResponse, error) {
+	rsp, err := c.SaveNeededCases(ctx, productCode, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSaveNeededCasesResponse(rsp)
+}
+
 // DeleteKitApplicationWithResponse Delete a credential that no enterprise uses
 //
 // Returns a wrapper object for the known response body format(s).
@@ -14990,6 +15850,51 @@ func (c *ClientWithResponses) SetKitPublicKeyWithResponse(ctx context.Context, p
 		return nil, err
 	}
 	return ParseSetKitPublicKeyResponse(rsp)
+}
+
+// ProbeProductWithResponse Probe a product now
+//
+// Calls every saved case again. It counts like the probes at 09:00 and 15:00 Beijing time. 409 if no case is saved.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/products/{productCode}/probe (the `ProbeProduct` operationId).
+func (c *ClientWithResponses) ProbeProductWithResponse(ctx context.Context, productCode ProductCode, reqEditors ...RequestEditorFn) (*ProbeProductResponse, error) {
+	rsp, err := c.ProbeProduct(ctx, productCode, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProbeProductResponse(rsp)
+}
+
+// SetProductStatusWithBodyWithResponse Put a product on sale, stop selling it, freeze or delist it
+//
+// Before a product may be on sale, its debug cases have to be saved; 409 tells which are missing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/products/{productCode}/status (the `SetProductStatus` operationId).
+func (c *ClientWithResponses) SetProductStatusWithBodyWithResponse(ctx context.Context, productCode ProductCode, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetProductStatusResponse, error) {
+	rsp, err := c.SetProductStatusWithBody(ctx, productCode, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetProductStatusResponse(rsp)
+}
+
+// SetProductStatusWithResponse Put a product on sale, stop selling it, freeze or delist it
+//
+// Before a product may be on sale, its debug cases have to be saved; 409 tells which are missing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/products/{productCode}/status (the `SetProductStatus` operationId).
+func (c *ClientWithResponses) SetProductStatusWithResponse(ctx context.Context, productCode ProductCode, body SetProductStatusJSONRequestBody, reqEditors ...RequestEditorFn) (*SetProductStatusResponse, error) {
+	rsp, err := c.SetProductStatus(ctx, productCode, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetProductStatusResponse(rsp)
 }
 
 // SetProviderWithBodyWithResponse Say where the ISV's production address is
@@ -17383,6 +18288,105 @@ func ParsePutProductResponse(rsp *http.Response) (*PutProductResponse, error) {
 	return response, nil
 }
 
+// ParseListCasesResponse parses an HTTP response from a ListCasesWithResponse call
+func ParseListCasesResponse(rsp *http.Response) (*ListCasesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCasesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CaseOverview
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSaveCaseResponse parses an HTTP response from a SaveCaseWithResponse call
+func ParseSaveCaseResponse(rsp *http.Response) (*SaveCaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SaveCaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CaseResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSaveNeededCasesResponse parses an HTTP response from a SaveNeededCasesWithResponse call
+func ParseSaveNeededCasesResponse(rsp *http.Response) (*SaveNeededCasesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SaveNeededCasesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CaseResultList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseDeleteKitApplicationResponse parses an HTTP response from a DeleteKitApplicationWithResponse call
 func ParseDeleteKitApplicationResponse(rsp *http.Response) (*DeleteKitApplicationResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -17597,6 +18601,72 @@ func ParseSetKitPublicKeyResponse(rsp *http.Response) (*SetKitPublicKeyResponse,
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest KitPublicKey
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseProbeProductResponse parses an HTTP response from a ProbeProductWithResponse call
+func ParseProbeProductResponse(rsp *http.Response) (*ProbeProductResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ProbeProductResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CaseResultList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSetProductStatusResponse parses an HTTP response from a SetProductStatusWithResponse call
+func ParseSetProductStatusResponse(rsp *http.Response) (*SetProductStatusResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetProductStatusResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CaseOverview
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

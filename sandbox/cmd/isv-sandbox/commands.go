@@ -35,6 +35,7 @@ var groups = []struct {
 	{faultCommands, faultHelp},
 	{kitCommands, kitHelp},
 	{licenseCommands, licenseHelp},
+	{probeCommands, probeHelp},
 }
 
 var basicCommands = []command{

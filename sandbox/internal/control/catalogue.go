@@ -123,12 +123,16 @@ func (s *server) PutProduct(ctx context.Context, r PutProductRequestObject) (Put
 		if _, err := tx.Seller(product.SellerID); err != nil {
 			return fmt.Errorf("%w: sellerId: there is no seller %s", catalogue.ErrInvalid, product.SellerID)
 		}
-		switch earlier, err := tx.Product(product.Code); {
+		earlier, err := tx.Product(product.Code)
+		switch {
 		case errors.Is(err, store.ErrNotFound):
+			earlier.Status = product.Status
 		case err != nil:
 			return err
 		case earlier.SellerID != product.SellerID:
 			return fmt.Errorf("%w: sellerId: the product is sold by %s, and stays so", catalogue.ErrInvalid, earlier.SellerID)
+		case r.Body.Status == "": // whoever changes a name does not put on sale what was delisted
+			product.Status = earlier.Status
 		}
 		for _, sku := range product.SKUs {
 			switch other, err := tx.ProductBySKU(sku.Code); {
@@ -139,7 +143,7 @@ func (s *server) PutProduct(ctx context.Context, r PutProductRequestObject) (Put
 				return fmt.Errorf("%w: skuCode: product %s has a SKU %s already", catalogue.ErrInvalid, other.Code, sku.Code)
 			}
 		}
-		return tx.PutProduct(product)
+		return s.s.Probes().Listed(tx, product, earlier.Status)
 	})
 	if err != nil {
 		return nil, err

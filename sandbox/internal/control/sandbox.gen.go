@@ -222,6 +222,15 @@ type ServerInterface interface {
 	// PutProduct List a product, or change one
 	// (PUT /v1/products/{productCode})
 	PutProduct(ctx echo.Context, productCode ProductCode) error
+	// ListCases Saved and missing debug cases of a product, and what its probes have shown
+	// (GET /v1/products/{productCode}/cases)
+	ListCases(ctx echo.Context, productCode ProductCode) error
+	// SaveCase Debug and save
+	// (POST /v1/products/{productCode}/cases)
+	SaveCase(ctx echo.Context, productCode ProductCode) error
+	// SaveNeededCases Debug and save every case that the product needs, with preset parameters
+	// (POST /v1/products/{productCode}/cases/defaults)
+	SaveNeededCases(ctx echo.Context, productCode ProductCode) error
 	// DeleteKitApplication Delete a credential that no enterprise uses
 	// (DELETE /v1/products/{productCode}/kit-application)
 	DeleteKitApplication(ctx echo.Context, productCode string) error
@@ -243,6 +252,12 @@ type ServerInterface interface {
 	// SetKitPublicKey Set the ISV's RSA public key, which client secrets are encrypted with
 	// (PUT /v1/products/{productCode}/kit-public-key)
 	SetKitPublicKey(ctx echo.Context, productCode string) error
+	// ProbeProduct Probe a product now
+	// (POST /v1/products/{productCode}/probe)
+	ProbeProduct(ctx echo.Context, productCode ProductCode) error
+	// SetProductStatus Put a product on sale, stop selling it, freeze or delist it
+	// (PUT /v1/products/{productCode}/status)
+	SetProductStatus(ctx echo.Context, productCode ProductCode) error
 	// SetProvider Say where the ISV's production address is
 	// (PUT /v1/provider)
 	SetProvider(ctx echo.Context) error
@@ -1680,6 +1695,54 @@ func (w *ServerInterfaceWrapper) PutProduct(ctx echo.Context) error {
 	return err
 }
 
+// ListCases converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCases(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode ProductCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCases(ctx, productCode)
+	return err
+}
+
+// SaveCase converts echo context to params.
+func (w *ServerInterfaceWrapper) SaveCase(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode ProductCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SaveCase(ctx, productCode)
+	return err
+}
+
+// SaveNeededCases converts echo context to params.
+func (w *ServerInterfaceWrapper) SaveNeededCases(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode ProductCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SaveNeededCases(ctx, productCode)
+	return err
+}
+
 // DeleteKitApplication converts echo context to params.
 func (w *ServerInterfaceWrapper) DeleteKitApplication(ctx echo.Context) error {
 	var err error
@@ -1789,6 +1852,38 @@ func (w *ServerInterfaceWrapper) SetKitPublicKey(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.SetKitPublicKey(ctx, productCode)
+	return err
+}
+
+// ProbeProduct converts echo context to params.
+func (w *ServerInterfaceWrapper) ProbeProduct(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode ProductCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ProbeProduct(ctx, productCode)
+	return err
+}
+
+// SetProductStatus converts echo context to params.
+func (w *ServerInterfaceWrapper) SetProductStatus(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "productCode" -------------
+	var productCode ProductCode
+
+	err = runtime.BindStyledParameterWithOptions("simple", "productCode", ctx.Param("productCode"), &productCode, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter productCode: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SetProductStatus(ctx, productCode)
 	return err
 }
 
@@ -2011,6 +2106,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/faults/:faultId", wrapper.PutFault, options.OperationMiddlewares["putFault"]...)
 	router.GET(options.BaseURL+"/v1/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/v1/events/stream", wrapper.StreamEvents, options.OperationMiddlewares["streamEvents"]...)
+	router.GET(options.BaseURL+"/v1/products/:productCode/cases", wrapper.ListCases, options.OperationMiddlewares["listCases"]...)
+	router.POST(options.BaseURL+"/v1/products/:productCode/cases", wrapper.SaveCase, options.OperationMiddlewares["saveCase"]...)
+	router.POST(options.BaseURL+"/v1/products/:productCode/cases/defaults", wrapper.SaveNeededCases, options.OperationMiddlewares["saveNeededCases"]...)
+	router.POST(options.BaseURL+"/v1/products/:productCode/probe", wrapper.ProbeProduct, options.OperationMiddlewares["probeProduct"]...)
+	router.PUT(options.BaseURL+"/v1/products/:productCode/status", wrapper.SetProductStatus, options.OperationMiddlewares["setProductStatus"]...)
 	router.GET(options.BaseURL+"/v1/attempts/:attemptId", wrapper.GetAttempt, options.OperationMiddlewares["getAttempt"]...)
 	router.POST(options.BaseURL+"/v1/redeliveries", wrapper.Redeliver, options.OperationMiddlewares["redeliver"]...)
 	router.POST(options.BaseURL+"/v1/doctor", wrapper.Examine, options.OperationMiddlewares["examine"]...)
@@ -4715,6 +4815,124 @@ func (response PutProductdefaultApplicationProblemPlusJSONResponse) VisitPutProd
 	return err
 }
 
+type ListCasesRequestObject struct {
+	ProductCode ProductCode `json:"productCode"`
+}
+
+type ListCasesResponseObject interface {
+	VisitListCasesResponse(w http.ResponseWriter) error
+}
+
+type ListCases200JSONResponse CaseOverview
+
+func (response ListCases200JSONResponse) VisitListCasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCasesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListCasesdefaultApplicationProblemPlusJSONResponse) VisitListCasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SaveCaseRequestObject struct {
+	ProductCode ProductCode `json:"productCode"`
+	Body        *SaveCaseJSONRequestBody
+}
+
+type SaveCaseResponseObject interface {
+	VisitSaveCaseResponse(w http.ResponseWriter) error
+}
+
+type SaveCase200JSONResponse CaseResult
+
+func (response SaveCase200JSONResponse) VisitSaveCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SaveCasedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SaveCasedefaultApplicationProblemPlusJSONResponse) VisitSaveCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SaveNeededCasesRequestObject struct {
+	ProductCode ProductCode `json:"productCode"`
+}
+
+type SaveNeededCasesResponseObject interface {
+	VisitSaveNeededCasesResponse(w http.ResponseWriter) error
+}
+
+type SaveNeededCases200JSONResponse CaseResultList
+
+func (response SaveNeededCases200JSONResponse) VisitSaveNeededCasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SaveNeededCasesdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SaveNeededCasesdefaultApplicationProblemPlusJSONResponse) VisitSaveNeededCasesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteKitApplicationRequestObject struct {
 	ProductCode string `json:"productCode"`
 }
@@ -4980,6 +5198,85 @@ type SetKitPublicKeydefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SetKitPublicKeydefaultApplicationProblemPlusJSONResponse) VisitSetKitPublicKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProbeProductRequestObject struct {
+	ProductCode ProductCode `json:"productCode"`
+}
+
+type ProbeProductResponseObject interface {
+	VisitProbeProductResponse(w http.ResponseWriter) error
+}
+
+type ProbeProduct200JSONResponse CaseResultList
+
+func (response ProbeProduct200JSONResponse) VisitProbeProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProbeProductdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ProbeProductdefaultApplicationProblemPlusJSONResponse) VisitProbeProductResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetProductStatusRequestObject struct {
+	ProductCode ProductCode `json:"productCode"`
+	Body        *SetProductStatusJSONRequestBody
+}
+
+type SetProductStatusResponseObject interface {
+	VisitSetProductStatusResponse(w http.ResponseWriter) error
+}
+
+type SetProductStatus200JSONResponse CaseOverview
+
+func (response SetProductStatus200JSONResponse) VisitSetProductStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetProductStatusdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response SetProductStatusdefaultApplicationProblemPlusJSONResponse) VisitSetProductStatusResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5551,6 +5848,15 @@ type StrictServerInterface interface {
 	// PutProduct List a product, or change one
 	// (PUT /v1/products/{productCode})
 	PutProduct(ctx context.Context, request PutProductRequestObject) (PutProductResponseObject, error)
+	// ListCases Saved and missing debug cases of a product, and what its probes have shown
+	// (GET /v1/products/{productCode}/cases)
+	ListCases(ctx context.Context, request ListCasesRequestObject) (ListCasesResponseObject, error)
+	// SaveCase Debug and save
+	// (POST /v1/products/{productCode}/cases)
+	SaveCase(ctx context.Context, request SaveCaseRequestObject) (SaveCaseResponseObject, error)
+	// SaveNeededCases Debug and save every case that the product needs, with preset parameters
+	// (POST /v1/products/{productCode}/cases/defaults)
+	SaveNeededCases(ctx context.Context, request SaveNeededCasesRequestObject) (SaveNeededCasesResponseObject, error)
 	// DeleteKitApplication Delete a credential that no enterprise uses
 	// (DELETE /v1/products/{productCode}/kit-application)
 	DeleteKitApplication(ctx context.Context, request DeleteKitApplicationRequestObject) (DeleteKitApplicationResponseObject, error)
@@ -5572,6 +5878,12 @@ type StrictServerInterface interface {
 	// SetKitPublicKey Set the ISV's RSA public key, which client secrets are encrypted with
 	// (PUT /v1/products/{productCode}/kit-public-key)
 	SetKitPublicKey(ctx context.Context, request SetKitPublicKeyRequestObject) (SetKitPublicKeyResponseObject, error)
+	// ProbeProduct Probe a product now
+	// (POST /v1/products/{productCode}/probe)
+	ProbeProduct(ctx context.Context, request ProbeProductRequestObject) (ProbeProductResponseObject, error)
+	// SetProductStatus Put a product on sale, stop selling it, freeze or delist it
+	// (PUT /v1/products/{productCode}/status)
+	SetProductStatus(ctx context.Context, request SetProductStatusRequestObject) (SetProductStatusResponseObject, error)
 	// SetProvider Say where the ISV's production address is
 	// (PUT /v1/provider)
 	SetProvider(ctx context.Context, request SetProviderRequestObject) (SetProviderResponseObject, error)
@@ -7786,6 +8098,104 @@ func (sh *strictHandler) PutProduct(ctx echo.Context, productCode ProductCode) e
 	return nil
 }
 
+// ListCases operation middleware
+func (sh *strictHandler) ListCases(ctx echo.Context, productCode ProductCode) error {
+	var request ListCasesRequestObject
+
+	request.ProductCode = productCode
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCases(ctx.Request().Context(), request.(ListCasesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCases")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCasesResponseObject); ok {
+		return validResponse.VisitListCasesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SaveCase operation middleware
+func (sh *strictHandler) SaveCase(ctx echo.Context, productCode ProductCode) error {
+	var request SaveCaseRequestObject
+
+	request.ProductCode = productCode
+
+	var body SaveCaseJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SaveCase(ctx.Request().Context(), request.(SaveCaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SaveCase")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SaveCaseResponseObject); ok {
+		return validResponse.VisitSaveCaseResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SaveNeededCases operation middleware
+func (sh *strictHandler) SaveNeededCases(ctx echo.Context, productCode ProductCode) error {
+	var request SaveNeededCasesRequestObject
+
+	request.ProductCode = productCode
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SaveNeededCases(ctx.Request().Context(), request.(SaveNeededCasesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SaveNeededCases")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SaveNeededCasesResponseObject); ok {
+		return validResponse.VisitSaveNeededCasesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // DeleteKitApplication operation middleware
 func (sh *strictHandler) DeleteKitApplication(ctx echo.Context, productCode string) error {
 	var request DeleteKitApplicationRequestObject
@@ -8024,6 +8434,79 @@ func (sh *strictHandler) SetKitPublicKey(ctx echo.Context, productCode string) e
 		return err
 	} else if validResponse, ok := response.(SetKitPublicKeyResponseObject); ok {
 		return validResponse.VisitSetKitPublicKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ProbeProduct operation middleware
+func (sh *strictHandler) ProbeProduct(ctx echo.Context, productCode ProductCode) error {
+	var request ProbeProductRequestObject
+
+	request.ProductCode = productCode
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ProbeProduct(ctx.Request().Context(), request.(ProbeProductRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProbeProduct")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ProbeProductResponseObject); ok {
+		return validResponse.VisitProbeProductResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SetProductStatus operation middleware
+func (sh *strictHandler) SetProductStatus(ctx echo.Context, productCode ProductCode) error {
+	var request SetProductStatusRequestObject
+
+	request.ProductCode = productCode
+
+	var body SetProductStatusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SetProductStatus(ctx.Request().Context(), request.(SetProductStatusRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SetProductStatus")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SetProductStatusResponseObject); ok {
+		return validResponse.VisitSetProductStatusResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/outbox"
+	"github.com/isvkit/isvkit/sandbox/internal/probebook"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
 
@@ -35,6 +36,7 @@ const maxWait = 60 * time.Second
 type Sandbox interface {
 	Book() *orderbook.Book
 	Licenses() *licensebook.Book
+	Probes() *probebook.Book
 	Outbox() *outbox.Outbox
 	Kit() *kitbook.Book
 	Store() *store.Store

@@ -282,6 +282,12 @@ func (b *Book) probed(tx *store.Tx, productCode string, results []Result) error 
 	return b.become(tx, p, h, status, why, now)
 }
 
+// set gives a product another status than its probes did.
+func (b *Book) set(tx *store.Tx, p catalogue.Product, h probe.Health, status catalogue.ProductStatus, why string, now time.Time) error {
+	h.Set(status, now)
+	return b.become(tx, p, h, status, why, now)
+}
+
 // become writes a product's status, tells of it if it is another one, and sets the timer that goes with it.
 func (b *Book) become(tx *store.Tx, p catalogue.Product, h probe.Health, status catalogue.ProductStatus, why string, now time.Time) error {
 	if err := tx.PutHealth(p.Code, h); err != nil {
@@ -333,7 +339,7 @@ func (b *Book) Tick(ctx context.Context, subject string) error {
 		switch {
 		case h.Lapsed(p.Status, now):
 			done = true
-			return b.become(tx, p, h, h.Set(catalogue.Delisted, now), "It stayed frozen for 30 days", now)
+			return b.set(tx, p, h, catalogue.Delisted, "It stayed frozen for 30 days", now)
 		case h.Timer(p.Status, cases, now).IsZero(): // its status was changed since the timer was set
 			done = true
 			return tx.SetTimer(subject, time.Time{})
@@ -407,8 +413,23 @@ func (b *Book) SetStatus(ctx context.Context, productCode string, status catalog
 		why := map[catalogue.ProductStatus]string{
 			catalogue.Frozen: "The marketplace froze it by hand", catalogue.Delisted: "The marketplace delisted it by hand",
 		}[status]
-		return b.become(tx, p, h, h.Set(status, now), why, now)
+		return b.set(tx, p, h, status, why, now)
 	})
+}
+
+// Listed writes a product that its seller lists or changes, and what follows from its status if that is another one than before.
+func (b *Book) Listed(tx *store.Tx, p catalogue.Product, before catalogue.ProductStatus) error {
+	status := p.Status
+	p.Status = before
+	if err := tx.PutProduct(p); err != nil || status == before {
+		return err
+	}
+	h, err := tx.Health(p.Code)
+	if err != nil {
+		return err
+	}
+	now := b.clock.Now()
+	return b.set(tx, p, h, status, "It was listed anew", now)
 }
 
 // OrderFailed counts an order that failed, and delists its product if there are too many in a month. It is called in the transaction in
@@ -434,5 +455,5 @@ func (b *Book) OrderFailed(tx *store.Tx, productCode, orderID string, now time.T
 		return err
 	}
 	why := fmt.Sprintf("%d of its orders failed within one month, more than %d. Mend it, and have it put on sale again", n, probe.MaxFailedOrders)
-	return b.become(tx, p, h, h.Set(catalogue.Delisted, now), why, now)
+	return b.set(tx, p, h, catalogue.Delisted, why, now)
 }
