@@ -201,6 +201,7 @@ func UsageRejected(sellerID string, rejected, of int, code, example string, at t
 
 // ClockMoved tells that the sandbox's clock was moved.
 func ClockMoved(by time.Duration, now time.Time) Event {
+	by = by.Round(time.Second) // it runs while it is moved
 	return Event{
 		Kind: sandboxapi.EventClockMoved, Subject: "clock/sandbox", Time: now,
 		Text: fmt.Sprintf("The clock was moved forward by %s, to %s.", by, Clock(now)), Details: details("by", by.String(), "now", stamp(now)),

@@ -71,7 +71,7 @@ type Health struct {
 //
 // A day counts once it had a probe and none that passed; days without any probe, because the sandbox did not run, neither count nor
 // break the row. The product is frozen with the afternoon's probe of the fifth day, so that five whole days have passed since the last
-// good probe at the least. A probe that passes ends the row, and puts a frozen product on sale again. All of that is ours.
+// good probe of the timetable. A probe that passes ends the row, and puts a frozen product on sale again. All of that is ours.
 func (h *Health) Probed(status catalogue.ProductStatus, passed bool, at time.Time) catalogue.ProductStatus {
 	day := dayOf(at)
 	h.LastProbe, h.LastPassed = at, passed
@@ -91,6 +91,9 @@ func (h *Health) Probed(status catalogue.ProductStatus, passed bool, at time.Tim
 	}
 	return status
 }
+
+// Saved applies that a case was debugged and saved: the day is a good one, and one more bad probe of it does not count; a row of bad days before it goes on.
+func (h *Health) Saved(at time.Time) { h.GoodDay = dayOf(at) }
 
 // Set gives the product a status, by whatever it came about. One that is put on sale begins anew.
 func (h *Health) Set(status catalogue.ProductStatus, at time.Time) catalogue.ProductStatus {

@@ -3,6 +3,7 @@ package probe_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +67,7 @@ func TestHealth_Freezes(t *testing.T) {
 		at     string
 		passed bool
 	}
+	const saved = "saved "
 	good := func(at string) step { return step{at, true} }
 	days := func(first, last int, hours ...string) (list []step) {
 		for d := first; d <= last; d++ {
@@ -90,6 +92,8 @@ func TestHealth_Freezes(t *testing.T) {
 		"the morning good on the fifth day":   {append(days(1, 4, "09", "15"), good("2026-03-05 09:00:00"), step{"2026-03-05 15:00:00", false}), 0, catalogue.OnSale},
 		"the afternoon good on the fifth day": {append(append(days(1, 4, "09", "15"), days(5, 5, "09")...), good("2026-03-05 15:00:00")), 0, catalogue.OnSale},
 		"a good one begins the row anew":      {append(append(days(1, 4, "09", "15"), good("2026-03-05 09:00:00")), days(6, 9, "09", "15")...), 4, catalogue.OnSale},
+		"the day of saving does not count":    {append([]step{{at: saved + "2026-03-01 14:00:00"}}, days(1, 5, "15")...), 4, catalogue.OnSale},
+		"nor does saving end the row":         {append(append(days(1, 4, "15"), step{at: saved + "2026-03-04 16:00:00"}), days(5, 5, "15")...), 5, catalogue.Frozen},
 		"days without probes do not count":    {append(days(1, 2, "15"), days(20, 22, "15")...), 5, catalogue.Frozen},
 		"many probes of one day are one day":  {days(1, 1, "09", "10", "11", "12", "13", "14", "15", "16", "17", "18"), 1, catalogue.OnSale},
 	} {
@@ -99,6 +103,10 @@ func TestHealth_Freezes(t *testing.T) {
 			status := catalogue.OnSale
 			for i, s := range tc.steps {
 				require.Equal(t, catalogue.OnSale, status, "before step %d", i)
+				if text, ok := strings.CutPrefix(s.at, saved); ok {
+					h.Saved(at(t, text))
+					continue
+				}
 				status = h.Probed(status, s.passed, at(t, s.at))
 			}
 			require.Equal(t, tc.want, status)

@@ -142,7 +142,8 @@ func (b *Book) save(ctx context.Context, p catalogue.Product, preset probe.Prese
 		if err != nil {
 			return err
 		}
-		return b.setTimer(tx, p, h, now)
+		h.Saved(now)
+		return errors.Join(tx.PutHealth(p.Code, h), b.setTimer(tx, p, h, now))
 	})
 }
 
