@@ -55,8 +55,8 @@ func (m *market) cases(product string) (o sandboxapi.CaseOverview) {
 	return o
 }
 
-// at starts the clock at a time in Beijing.
-func at(t *testing.T, text string) func(*sandbox.Config) {
+// startAt starts the clock at a time in Beijing.
+func startAt(t *testing.T, text string) func(*sandbox.Config) {
 	t.Helper()
 	now, err := time.ParseInLocation("2006-01-02 15:04:05", text, time.FixedZone("", 8*3600))
 	require.NoError(t, err)
@@ -202,7 +202,7 @@ func TestProbes_FiveDaysFreezeAndOneGoodProbeBringsBack(t *testing.T) {
 		return right(call)
 	})
 	// Now is 14:00; the first probe is the one of 15:00.
-	m := start(t, isv.URL, at(t, "2026-03-01 14:00:00"))
+	m := start(t, isv.URL, startAt(t, "2026-03-01 14:00:00"))
 	line := m.buy("demo-period")
 	m.is(line, sandboxapi.InstanceReady)
 	var list sandboxapi.CaseResultList
@@ -268,7 +268,7 @@ func (i *isv) debugged() (calls []string) {
 func TestProbes_ThirtyDaysFrozenDelist(t *testing.T) {
 	t.Parallel()
 	isv := newISV(t)
-	m := start(t, isv.URL, at(t, "2026-03-01 14:00:00"))
+	m := start(t, isv.URL, startAt(t, "2026-03-01 14:00:00"))
 	m.ok("POST", "/v1/products/demo-accept/cases/defaults", nil, nil)
 	isv.says(func(map[string]any, int) string { return `{"resultCode":"000005","resultMsg":"down"}` })
 	m.advance("5d")
@@ -314,7 +314,7 @@ func TestProducts_MoreThanFiveFailedOrdersInAMonthDelist(t *testing.T) {
 	isv := newISV(t)
 	isv.says(func(map[string]any, int) string { return `{"resultCode":"000005","resultMsg":"down"}` })
 	// Orders fail three hours after they are placed.
-	m := start(t, isv.URL, at(t, "2026-03-31 17:00:00"))
+	m := start(t, isv.URL, startAt(t, "2026-03-31 17:00:00"))
 	fail := func(n int) {
 		t.Helper()
 		for range n {
@@ -369,7 +369,7 @@ func TestProducts_AChangeOfTheListingKeepsTheStatus(t *testing.T) {
 func TestProbes_AYear(t *testing.T) {
 	t.Parallel()
 	isv := newISV(t)
-	m := start(t, isv.URL, at(t, "2026-01-01 00:00:00"))
+	m := start(t, isv.URL, startAt(t, "2026-01-01 00:00:00"))
 	m.ok("POST", "/v1/products/demo-accept/cases/defaults", nil, nil)
 	m.advance("365d")
 	require.Len(t, isv.debugged(), 3+730*3, "three cases, saved once and probed twice a day")
