@@ -69,7 +69,7 @@ func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 	var prepared delivery.Prepared
 	// Beside the updates, of which there is one at a time. Nobody else works on this subject.
 	err := o.store.View(ctx, func(tx *store.Tx) (err error) {
-		if call, err = tx.Call(callID); err != nil {
+		if call, err = tx.CallToDeliver(callID); err != nil {
 			return err
 		}
 		prepared, err = o.prepare(tx, call)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/providerapi"
@@ -115,7 +116,56 @@ func (tx *Tx) AddCall(c Call) (int64, error) {
 		c.Subject, c.LineID, c.SellerID, c.ProductCode, c.Call.Activity, c.Call.OrderID, string(body), c.Debug, c.Status,
 		millis(c.CreatedAt), millis(c.StartedAt), millis(c.DueAt)).Scan(&c.ID, &c.Seq)
 	tx.callWaits(c)
+	tx.added = append(tx.added, c)
 	return c.ID, err
+}
+
+// freshCalls are calls as they were added, for whoever delivers them a moment later: to read one back costs as much as to send it.
+// What is not here is in the database.
+type freshCalls struct {
+	mu    sync.Mutex
+	calls map[int64]Call
+}
+
+// maxFresh is how many are kept. A queue that is longer goes through the database.
+const maxFresh = 4096
+
+// keep takes up the calls that an update added, and drops those that it changed.
+func (f *freshCalls) keep(added []Call, changed []Waits) {
+	if len(added) == 0 && len(changed) == 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	touched := map[int64]int{}
+	for _, w := range changed {
+		touched[w.CallID]++
+		delete(f.calls, w.CallID)
+	}
+	if f.calls == nil || len(f.calls) > maxFresh {
+		f.calls = map[int64]Call{}
+	}
+	for _, c := range added {
+		if touched[c.ID] == 1 { // by its own addition alone
+			f.calls[c.ID] = c
+		}
+	}
+}
+
+// take gives a call, and does not keep it.
+func (f *freshCalls) take(id int64) (Call, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, ok := f.calls[id]
+	delete(f.calls, id)
+	return c, ok
+}
+
+// forget drops all.
+func (f *freshCalls) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = nil
 }
 
 // callWaits notes whether a call waits for an attempt.
@@ -149,6 +199,14 @@ func (tx *Tx) UpdateCall(c Call) error {
 	tx.callWaits(c)
 	return tx.exec("UPDATE calls SET status = ?, started_at = ?, due_at = ?, tries = ?, attempts = ?, result_code = ?, last_error = ? WHERE call_id = ?",
 		c.Status, millis(c.StartedAt), millis(c.DueAt), c.Tries, c.Attempts, c.ResultCode, c.LastError, c.ID)
+}
+
+// CallToDeliver finds a call for its next attempt.
+func (tx *Tx) CallToDeliver(id int64) (Call, error) {
+	if c, ok := tx.store.fresh.take(id); ok {
+		return c, nil
+	}
+	return tx.Call(id)
 }
 
 // Call finds a call.

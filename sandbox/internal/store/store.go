@@ -56,6 +56,7 @@ type Store struct {
 	changed chan struct{}
 	waits   func(changes []Waits)
 
+	fresh            freshCalls
 	catalogueVersion atomic.Int64
 	products         struct { // decoded, of one version of the catalogue
 		sync.Mutex
@@ -271,6 +272,7 @@ type Tx struct {
 	store *Store
 
 	waits     []Waits
+	added     []Call
 	catalogue bool // a seller or product was changed
 
 	faultsChanged bool
@@ -455,6 +457,7 @@ func (s *Store) commit(batch []*job) {
 			defer func() { j.panicked = recover() }()
 			j.err = j.alone()
 			s.catalogueVersion.Add(1)
+			s.fresh.forget()
 			s.faultRules.Store(nil)
 		}()
 		if i+1 < len(batch) {
@@ -511,6 +514,7 @@ func (s *Store) tell(batch []*job) {
 		if j.err != nil || j.tx == nil {
 			continue
 		}
+		s.fresh.keep(j.tx.added, j.tx.waits)
 		if j.tx.catalogue {
 			s.catalogueVersion.Add(1)
 		}
