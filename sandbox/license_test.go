@@ -210,6 +210,11 @@ func TestSandbox_LicenceFile(t *testing.T) {
 	var list sandboxapi.LicenseFileList
 	m.call("GET", "/v1/license-files?orderLineId="+line, nil, &list)
 	require.Len(t, list.LicenseFiles, 2)
+	isv.says(func(call map[string]any, _ int) string { return right(call) })
+	m.call("POST", path, sandboxapi.LicenseFileRequest{}, nil)
+	m.advance("1s")
+	require.Contains(t, m.attempts(line)[0].Violations[0], "nothing came", "000000 would say that it is done")
+
 	m.do(line, "release")
 	m.is(line, sandboxapi.InstanceReleased)
 	status, detail = m.call("POST", path, sandboxapi.LicenseFileRequest{}, nil)
@@ -217,4 +222,36 @@ func TestSandbox_LicenceFile(t *testing.T) {
 	require.Contains(t, detail, "must be ready")
 	status, _ = m.call("POST", "/v1/instances/nobody/license-file", sandboxapi.LicenseFileRequest{}, nil)
 	require.Equal(t, http.StatusNotFound, status)
+}
+
+// TestSandbox_LicenceAfterAcceptance: the code is handed over when the buyer accepts, all licences of the order at once.
+func TestSandbox_LicenceAfterAcceptance(t *testing.T) {
+	t.Parallel()
+	m := start(t, newISV(t).URL)
+	var product map[string]any
+	m.call("GET", "/v1/products/demo-license", nil, &product)
+	product["provision"] = "acceptance"
+	status, detail := m.call("PUT", "/v1/products/demo-license", product, nil)
+	require.Equal(t, http.StatusOK, status, detail)
+	var placed sandboxapi.OrderPlaced
+	line := sandboxapi.PurchaseLine{SKUCode: "demo-license-period"}
+	status, detail = m.call("POST", "/v1/orders", sandboxapi.Purchase{Lines: []sandboxapi.PurchaseLine{line, line}}, &placed)
+	require.Equal(t, http.StatusCreated, status, detail)
+	require.Equal(t, sandboxapi.OrderAwaitingAcceptance, placed.Order.Status)
+	require.Len(t, placed.Licenses, 2)
+	codes := []string{placed.Licenses[0].License, placed.Licenses[1].License}
+	_, err := m.sdk().ActivateLicenses(t.Context(), codes, time.Time{})
+	require.ErrorIs(t, err, marketplace.ErrLicenseNotFound, "one of a list")
+	_, err = m.sdk().ActivateLicense(t.Context(), codes[0], time.Time{})
+	require.ErrorIs(t, err, marketplace.ErrLicenseState)
+
+	status, detail = m.call("POST", "/v1/orders/"+placed.Order.OrderID+"/accept", struct{}{}, &placed)
+	require.Equal(t, http.StatusAccepted, status, detail)
+	require.Equal(t, sandboxapi.OrderCompleted, placed.Order.Status)
+	require.Equal(t, codes, []string{placed.Licenses[0].License, placed.Licenses[1].License}, "in the order of the lines")
+	_, err = m.sdk().ActivateLicenses(t.Context(), codes, time.Time{})
+	require.NoError(t, err)
+	status, detail = m.call("POST", "/v1/orders/"+placed.Order.OrderID+"/accept", struct{}{}, nil)
+	require.Equal(t, http.StatusConflict, status)
+	require.Contains(t, detail, "has it already")
 }

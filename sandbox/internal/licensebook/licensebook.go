@@ -271,8 +271,22 @@ func (b *Book) Tick(ctx context.Context, subject string) error {
 	return err
 }
 
-// Accept takes every answer that is a success by itself.
-func (b *Book) Accept(*store.Tx, store.Call, *delivery.Result) error { return nil }
+// Accept takes every answer that is a success by itself. One that says that a licence was uploaded, which was not, is told to the ISV as
+// a mistake; the licence may still come.
+func (b *Book) Accept(tx *store.Tx, call store.Call, r *delivery.Result) error {
+	body, asks := call.Call.Body.(providerapi.GetLicenseAsyncCall)
+	if !asks || r.ResultCode != string(providerapi.ResultSuccess) {
+		return nil
+	}
+	f, err := tx.LicenseFile(body.EventID)
+	if errors.Is(err, store.ErrNotFound) { // a debug call; nobody waits for a licence
+		return nil
+	}
+	if err == nil && f.UploadedAt.IsZero() {
+		r.Violations = append(r.Violations, "000000 says that the licence was uploaded, but nothing came; answer 000004 if it is to come")
+	}
+	return err
+}
 
 // Ended completes the order that a call carried out. The licence itself has moved on when the call was decided.
 func (b *Book) Ended(tx *store.Tx, call store.Call, _ delivery.Result, succeeded bool, now time.Time) error {
