@@ -14,7 +14,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sdk/marketplace"
 )
 
 // events lists events; query is as in the address.
@@ -209,4 +211,64 @@ func TestEvents_WhoResumesMissesNothing(t *testing.T) {
 
 	status, detail := m.call("GET", "/v1/events/stream?since="+url.QueryEscape("-1"), nil, nil)
 	require.Equal(t, http.StatusBadRequest, status, detail)
+}
+
+// TestEvents_OfOrdersInstancesFaultsAndUsage: each is told once, with what it tells of.
+func TestEvents_OfOrdersInstancesFaultsAndUsage(t *testing.T) {
+	t.Parallel()
+	provider := newISV(t)
+	m := start(t, provider.URL)
+	line := m.buy("demo-on-demand")
+	m.is(line, sandboxapi.InstanceReady)
+	kinds := func(subject string) (list []string) {
+		for _, e := range m.events("subject=" + subject) {
+			list = append(list, strings.TrimSpace(string(e.Kind)+" "+e.Details["status"]))
+		}
+		return list
+	}
+	require.Equal(t, []string{"order-placed", "instance-changed opening", "order-completed", "instance-changed ready"}, kinds(line))
+	m.do(line, "freeze")
+	m.is(line, sandboxapi.InstanceFrozen)
+	require.Equal(t, []string{"instance-changed frozen"}, kinds(line)[4:])
+
+	// A line that fails: three retries, then the order fails. One notice for each attempt.
+	provider.says(func(map[string]any, int) string { return `{"resultCode":"000005","resultMsg":"down"}` })
+	failed := m.buy("demo-one-time")
+	m.advance("4h")
+	require.Equal(t, []string{
+		"order-placed", "notification", "notification", "notification", "notification", "order-failed", "instance-changed failed",
+	}, kinds(failed))
+	last := m.events("kind=notification&limit=1")[0]
+	require.Contains(t, last.Text, "has failed, and the buyer gets the money back")
+	require.NotContains(t, last.Details, "nextTime")
+	provider.says(func(call map[string]any, _ int) string { return right(call) })
+
+	m.putFault("twice", sandboxapi.FaultRule{Kind: sandboxapi.FaultDuplicate, Activity: "newInstance", First: 1})
+	second := m.buy("demo-one-time")
+	m.is(second, sandboxapi.InstanceReady)
+	faults := m.events("kind=fault-applied")
+	require.Len(t, faults, 1)
+	require.Equal(t, second, faults[0].Subject)
+	require.Equal(t, "duplicate", faults[0].Details["kind"])
+	m.putFault("slow-down", sandboxapi.FaultRule{Kind: sandboxapi.FaultRateLimit, Operation: "queryOrder", First: 1})
+	status, _ := m.raw(m.request("GET", "/api/mkp-openapi-public/global/v1/order/query?orderId=MOCKONDEMAND", "", nil))
+	require.Equal(t, http.StatusTooManyRequests, status)
+	faults = m.events("kind=fault-applied")
+	require.Len(t, faults, 2)
+	require.Equal(t, "seller/demo", faults[1].Subject)
+
+	hour := m.Now().Add(-time.Hour)
+	record := func(sn, instance string) marketplaceapi.UsageRecord {
+		return marketplaceapi.UsageRecord{
+			MeteringSN: sn, InstanceID: instance, UsageValue: "1", RecordTime: marketplace.FormatTime(m.Now()),
+			BeginTime: marketplace.FormatTime(hour), EndTime: marketplace.FormatTime(m.Now()),
+		}
+	}
+	_, err := m.sdk().PushUsage(t.Context(), []marketplaceapi.UsageRecord{record("sn-1", "nobody"), record("sn-2", "i-"+line), record("sn-3", "noone")})
+	require.NoError(t, err)
+	rejected := m.events("kind=usage-rejected")
+	require.Len(t, rejected, 1, "one for a push")
+	require.Equal(t, "demo", rejected[0].SellerID)
+	require.Equal(t, "3", rejected[0].Details["records"])
+	require.Contains(t, rejected[0].Text, "instance nobody: 001")
 }

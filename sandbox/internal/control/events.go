@@ -89,7 +89,7 @@ func (s *server) StreamEvents(ctx context.Context, r StreamEventsRequestObject) 
 		}
 	}
 	from.Journal = journal
-	return &stream{ctx: ctx, store: st, filter: filter, at: from, heartbeat: heartbeat}, nil
+	return &stream{ctx: ctx, store: st, filter: filter, at: from, heartbeat: heartbeat, patience: patience}, nil
 }
 
 // stream writes what happens until its reader leaves or does not read. It keeps nothing but how far it has come; what it writes next
@@ -100,6 +100,7 @@ type stream struct {
 	filter    store.EventFilter
 	at        event.Cursor
 	heartbeat time.Duration
+	patience  time.Duration
 }
 
 // VisitStreamEventsResponse writes the stream. The generated answer would copy from a reader; it knows no heartbeat and no deadline.
@@ -110,7 +111,7 @@ func (s *stream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 	control := http.NewResponseController(w)
 	write := func(text []byte) error {
 		// A writer that knows no deadline, as in tests without a network, is waited for.
-		if err := control.SetWriteDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		if err := control.SetWriteDeadline(time.Now().Add(s.patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			return err
 		}
 		if _, err := w.Write(text); err != nil {
@@ -150,18 +151,12 @@ func (s *stream) VisitStreamEventsResponse(w http.ResponseWriter) error {
 func (s *stream) wait(changed <-chan struct{}, alive func() error) bool {
 	beat := time.NewTicker(s.heartbeat)
 	defer beat.Stop()
-	for {
-		select {
-		case <-s.ctx.Done():
-			return false
-		case <-beat.C:
-			if alive() != nil {
-				return false
-			}
-			continue
-		case <-changed:
-		}
-		break
+	select {
+	case <-s.ctx.Done():
+		return false
+	case <-beat.C:
+		return alive() == nil // and look: what nobody waits for is written without a word to us
+	case <-changed:
 	}
 	pause := time.NewTimer(breath)
 	defer pause.Stop()

@@ -209,10 +209,11 @@ func ClockMoved(by time.Duration, now time.Time) Event {
 }
 
 // FaultApplied tells that a fault disturbed an exchange, or was the reason of one.
-func FaultApplied(sellerID, subject, fault, exchange string, at time.Time) Event {
+func FaultApplied(sellerID, subject, faultID, kind, exchange string, at time.Time) Event {
 	return Event{
 		Kind: sandboxapi.EventFaultApplied, SellerID: sellerID, Subject: subject, Time: at,
-		Text: fmt.Sprintf("Fault %s was applied to %s.", fault, exchange), Details: details("fault", fault, "exchange", exchange),
+		Text:    fmt.Sprintf("Fault %s, %s, was applied to %s.", faultID, kind, exchange),
+		Details: details("faultId", faultID, "kind", kind, "exchange", exchange),
 	}
 }
 

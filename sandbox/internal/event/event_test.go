@@ -77,7 +77,7 @@ func TestEvents_HaveTextsThatArePlain(t *testing.T) {
 		{event.ProbeRecovered("demo", "crm", noon), "The probe of product crm succeeded again."},
 		{event.UsageRejected("demo", 2, 10, "005", "instance i-1: duplicate unique id", noon), "2 of 10 usage records were refused; for one: instance i-1: duplicate unique id. See isv-sandbox usage, mend them and push them again."},
 		{event.ClockMoved(36*time.Hour, noon), "The clock was moved forward by 36h0m0s, to 2026-03-01 12:00:00 Beijing time."},
-		{event.FaultApplied("demo", "CS1-000001", "drop-answer", "newInstance", noon), "Fault drop-answer was applied to newInstance."},
+		{event.FaultApplied("demo", "CS1-000001", "f-1", "drop-answer", "newInstance", noon), "Fault f-1, drop-answer, was applied to newInstance."},
 		{event.ProviderChanged("demo", "http://127.0.0.1:9000/", noon), "The production address is http://127.0.0.1:9000/ now, also for calls that wait."},
 		{event.Attempt(event.Ended{ID: 3, CallID: 7, Activity: "newInstance", Number: 1, Outcome: "timeout", Detail: "no answer within 20s"}), "newInstance, attempt 1 of call 7: timeout, no answer within 20s."},
 	} {

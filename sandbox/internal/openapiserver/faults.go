@@ -1,6 +1,7 @@
 package openapiserver
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
+	"github.com/isvkit/isvkit/sandbox/internal/event"
 	"github.com/isvkit/isvkit/sandbox/internal/fault"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 	"github.com/isvkit/isvkit/sandbox/internal/usage"
@@ -57,7 +59,7 @@ func (s *server) struck(c echo.Context) (struck *fault.Rule, err error) {
 	if err != nil || operation == "" || !slices.ContainsFunc(rules, func(r fault.Rule) bool { return r.Kind.OpenAPI() }) {
 		return nil, err
 	}
-	err = s.cfg.Store.UpdateQuietly(ctx, func(tx *store.Tx) error {
+	err = s.cfg.Store.Update(ctx, func(tx *store.Tx) error {
 		rules, err := tx.FaultRules()
 		if err != nil {
 			return err
@@ -67,7 +69,12 @@ func (s *server) struck(c echo.Context) (struck *fault.Rule, err error) {
 			return err
 		}
 		struck = fault.PlanRequest(rules, seen, operation)
-		return tx.PutFaultsSeen(seen)
+		if struck == nil {
+			return tx.PutFaultsSeen(seen)
+		}
+		seller := exchangeOf(c).SellerID
+		return errors.Join(tx.PutFaultsSeen(seen),
+			tx.AddEvent(event.FaultApplied(seller, "seller/"+seller, struck.ID, string(struck.Kind), "a request, "+operation, s.cfg.Clock.Now())))
 	})
 	return struck, err
 }

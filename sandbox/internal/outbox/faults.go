@@ -35,7 +35,7 @@ func (o *Outbox) disturb(tx *store.Tx, call store.Call, mayWait bool) (fault.Pla
 	plan := fault.PlanAttempt(able, used, fault.Attempt{
 		CallID: call.ID, Number: number, Activity: string(call.Call.Activity), ProductCode: call.ProductCode, Subject: call.Subject,
 	})
-	err = tx.UseFaults(plan.Uses, call.ID, number)
+	err = errors.Join(tx.UseFaults(plan.Uses, call.ID, number), tellFaults(tx, call, number, rules, plan.Uses, o.clock.Now()))
 	switch {
 	case err != nil:
 	case plan.Reorder:

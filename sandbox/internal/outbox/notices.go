@@ -2,11 +2,14 @@ package outbox
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
 	"github.com/isvkit/isvkit/sandbox/internal/delivery"
 	"github.com/isvkit/isvkit/sandbox/internal/event"
+	"github.com/isvkit/isvkit/sandbox/internal/fault"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
 
@@ -26,4 +29,18 @@ func notify(tx *store.Tx, call store.Call, r delivery.Result, wanted bool, now t
 		err = errors.Join(err, tx.AddEvent(event.CallWaiting(f, now)))
 	}
 	return err
+}
+
+// tellFaults tells of the faults that strike at an attempt.
+func tellFaults(tx *store.Tx, call store.Call, number int, rules []fault.Rule, uses []string, now time.Time) error {
+	for _, r := range rules {
+		if !slices.Contains(uses, r.ID) {
+			continue
+		}
+		exchange := fmt.Sprintf("%s, attempt %d of call %d", call.Call.Activity, number, call.ID)
+		if err := tx.AddEvent(event.FaultApplied(call.SellerID, call.Subject, r.ID, string(r.Kind), exchange, now)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -11,11 +12,14 @@ import (
 )
 
 const (
-	// keptEvents is how many events are kept; the oldest go first.
+	// keptEvents is how many events are kept unless [Store.KeepEvents] says otherwise; the oldest go first.
 	keptEvents = 100_000
 	// sweepEvery is after how many new events the oldest are deleted, so that no event pays for it alone, and none for too many.
 	sweepEvery = 1000
 )
+
+// KeepEvents says how many events are kept from now on, about: they are deleted a thousand at a time. 0 is 100,000.
+func (s *Store) KeepEvents(n int) { s.keepEvents.Store(int64(n)) }
 
 // AddEvent writes what happened, in the transaction in which it happens.
 func (tx *Tx) AddEvent(e event.Event) error {
@@ -36,7 +40,8 @@ func (tx *Tx) AddEvent(e event.Event) error {
 		return err
 	}
 	// Twice as many as came, so that more than should be there melt away in time.
-	return tx.exec("DELETE FROM events WHERE event_id IN (SELECT event_id FROM events WHERE event_id <= ? ORDER BY event_id LIMIT ?)", id-keptEvents, 2*sweepEvery)
+	return tx.exec("DELETE FROM events WHERE event_id IN (SELECT event_id FROM events WHERE event_id <= ? ORDER BY event_id LIMIT ?)",
+		id-cmp.Or(tx.store.keepEvents.Load(), keptEvents), 2*sweepEvery)
 }
 
 // EventFilter says which events are wanted; zero fields want all.

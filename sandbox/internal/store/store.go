@@ -64,6 +64,8 @@ type Store struct {
 		byCode  map[string]catalogue.Product
 	}
 	faultRules atomic.Pointer[[]fault.Rule] // nil: not read since they were changed
+
+	keepEvents atomic.Int64 // see KeepEvents
 }
 
 // Waits says that something waits, or no longer does: a call for its attempt, or a subject for its time. It is told as it stands

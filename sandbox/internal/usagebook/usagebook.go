@@ -6,12 +6,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
+	"github.com/isvkit/isvkit/sandbox/internal/event"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 	"github.com/isvkit/isvkit/sandbox/internal/usage"
@@ -47,9 +49,24 @@ func (b *Book) Take(ctx context.Context, sellerID string, records []usage.Record
 				}
 			}
 		}
-		return nil
+		return tell(p, records, rejections)
 	})
 	return rejections, err
+}
+
+// tell tells the seller of the records that were refused, in one event for a push.
+func tell(p *push, records []usage.Record, rejections []usage.Rejection) error {
+	n, first := 0, 0
+	for i := len(rejections) - 1; i >= 0; i-- {
+		if rejections[i].Code != "" {
+			n, first = n+1, i
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	why := fmt.Sprintf("instance %.64s: %s %s", records[first].InstanceID, rejections[first].Code, rejections[first].Message)
+	return p.tx.AddEvent(event.UsageRejected(p.seller, n, len(records), string(rejections[first].Code), why, p.now))
 }
 
 // push is one push on its way in. It remembers what many of its records ask for.
