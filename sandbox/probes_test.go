@@ -123,7 +123,7 @@ func TestCases_EveryDemoProduct(t *testing.T) {
 }
 
 func containsParam(address, name, value string) bool {
-	req, err := http.NewRequest(http.MethodGet, address, nil) //nolint:noctx // it is not sent
+	req, err := http.NewRequest(http.MethodGet, address, nil)
 	return err == nil && req.URL.Query().Get(name) == value
 }
 
