@@ -36,6 +36,7 @@ var groups = []struct {
 	{kitCommands, kitHelp},
 	{licenseCommands, licenseHelp},
 	{probeCommands, probeHelp},
+	{nil, toolsHelp}, // see tools
 }
 
 var basicCommands = []command{

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/isvkit/isvkit/sandbox"
@@ -17,7 +18,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, os.Getenv))
+	os.Exit(runWith(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr, os.Getenv}))
 }
 
 const usage = `isv-sandbox plays the marketplace for an ISV: it calls your production address, and answers and takes what you send.
@@ -47,11 +48,21 @@ Example, with the sample ISV of this project in a second terminal:
   isv-sandbox buy --sku demo-period
 `
 
-// run is the whole program: 0 is success, 1 is that something could not be done, 2 a mistake in the command line.
+// run is the program with nothing on its standard input.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) int {
-	err := dispatch(ctx, args, stdout, stderr, getenv)
+	return runWith(ctx, args, stdio{strings.NewReader(""), stdout, stderr, getenv})
+}
+
+// runWith is the whole program: 0 is success, 1 is that something could not be done, 2 a mistake in the command line. The
+// command play says with 1 that something did not go as expected, and with 2 that it could not be tried.
+func runWith(ctx context.Context, args []string, t stdio) int {
+	err := dispatch(ctx, args, t)
+	stderr := t.err
 	var wrong *usageError
+	var exit *exitError
 	switch {
+	case errors.As(err, &exit):
+		return exit.code
 	case err == nil:
 		return 0
 	case errors.Is(err, flag.ErrHelp):
@@ -84,7 +95,8 @@ type hintError struct {
 func (e *hintError) Error() string { return e.err.Error() }
 func (e *hintError) Unwrap() error { return e.err }
 
-func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) error {
+func dispatch(ctx context.Context, args []string, t stdio) error {
+	stdout, stderr, getenv := t.out, t.err, t.getenv
 	if len(args) == 0 {
 		return misuse("no command given")
 	}
@@ -102,6 +114,11 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer, gete
 		return err
 	case "serve":
 		return serve(ctx, rest, stdout, stderr, getenv)
+	}
+	for _, one := range tools {
+		if one.name == name {
+			return one.do(ctx, t, rest)
+		}
 	}
 	for _, g := range groups {
 		for _, c := range g.commands {

@@ -150,8 +150,12 @@ func putSeller(ctx context.Context, c *client, args []string, flags any) error {
 	}
 	_, err = fmt.Fprintf(c.out, "# its keys, shown this once:\n")
 	for _, k := range [][2]string{
-		{envAK, s.Keys.AK}, {envSK, s.Keys.SK}, {envBaseKey, s.Keys.BaseKey}, {envKitKey, s.Keys.KitKey},
-		{envGeneralKey, s.Keys.GeneralKey}, {envLicenseKey, s.Keys.LicenseKey},
+		{envAK, s.Keys.AK},
+		{envSK, s.Keys.SK},
+		{envBaseKey, s.Keys.BaseKey},
+		{envKitKey, s.Keys.KitKey},
+		{envGeneralKey, s.Keys.GeneralKey},
+		{envLicenseKey, s.Keys.LicenseKey},
 	} {
 		_, _ = fmt.Fprintf(c.out, "export %s='%s'\n", k[0], k[1])
 	}
