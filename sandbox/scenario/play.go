@@ -273,7 +273,9 @@ func (p *play) ask(ctx context.Context, q *question) ([]string, error) {
 			items = append(items, item)
 		}
 	}
-	slices.Reverse(items) // the API lists the newest first
+	if !q.noun.inOrder {
+		slices.Reverse(items)
+	}
 	return q.judge(items), nil
 }
 

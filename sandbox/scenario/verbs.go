@@ -28,6 +28,26 @@ var verbs = []verb{
 	{name: "unfreeze", operation: "unfreezeInstance"},
 	{name: "details", operation: "openDetails"},
 	{name: "restart", operation: "restartCall"},
+	// joint operation
+	{name: "tenant", operation: "createKitTenant"},
+	{name: "credential", operation: "createKitApplication"},
+	{name: "testAccount", operation: "createKitTestAccount"},
+	{name: "bind", operation: "bindKitInstance"},
+	{name: "unbind", operation: "unbindKitInstance"},
+	{name: "department", operation: "putKitDepartment"},
+	{name: "departments", operation: "replaceKitDepartments"},
+	{name: "user", operation: "putKitUser"},
+	{name: "deleteUser", operation: "deleteKitUser"},
+	{name: "authorise", operation: "authoriseKitUsers"},
+	{name: "cancelUsers", operation: "cancelKitUsers"},
+	// licences; they are bought with buy, and activated with openapi
+	{name: "handOver", operation: "handOverLicense"},
+	{name: "licenseFile", operation: "askLicenseFile"},
+	// probes
+	{name: "saveCases", operation: "saveNeededCases"},
+	{name: "saveCase", operation: "saveCase"},
+	{name: "probe", operation: "probeProduct"},
+	{name: "productStatus", operation: "setProductStatus"},
 	// time and place
 	{name: "advance", operation: "advanceClock", main: "duration"},
 	{name: "provider", operation: "setProvider", main: "productionAddress"},
@@ -118,6 +138,7 @@ type noun struct {
 	by        string // or the field of the items that it is compared with
 	list      string // the field of the answer that has the items; empty where the answer itself is the thing
 	many      bool   // the items are expected of together, oldest first
+	inOrder   bool   // the operation lists the oldest first; the others the newest
 }
 
 var nouns = []noun{
@@ -125,11 +146,23 @@ var nouns = []noun{
 	{name: "order", operation: "getOrder", param: "orderId"},
 	{name: "sku", operation: "listProducts", list: "products", by: "skuCode"},
 	{name: "sandbox", operation: "getStatus"},
+	{name: "product", operation: "listCases", param: "productCode"},
+	{name: "license", operation: "getLicense", param: "license"},
+	{name: "tenant", operation: "getKitTenant", param: "tenantId"},
+	{name: "package", operation: "listPackages", list: "packages", by: "orderLineId"},
+	{name: "fault", operation: "listFaults", list: "faults", by: "faultId"},
 	{name: "instances", operation: "listInstances", list: "instances", many: true},
 	{name: "orders", operation: "listOrders", list: "orders", by: "orderLineId", many: true},
 	{name: "calls", operation: "listCalls", param: "orderLineId", list: "calls", many: true},
 	{name: "attempts", operation: "listAttempts", param: "orderLineId", list: "attempts", many: true},
 	{name: "usage", operation: "listUsageRecords", list: "usageRecords", by: "instanceId", many: true},
+	{name: "bills", operation: "listBills", param: "instance", list: "bills", many: true, inOrder: true},
+	{name: "events", operation: "listEvents", param: "subject", list: "events", many: true, inOrder: true},
+	{name: "users", operation: "listKitUsers", param: "tenantId", list: "users", many: true, inOrder: true},
+	{name: "kitCalls", operation: "listKitCalls", param: "tenantId", list: "calls", many: true},
+	{name: "licenses", operation: "listLicenses", param: "orderId", list: "licenses", many: true},
+	{name: "licenseFiles", operation: "listLicenseFiles", param: "orderLineId", list: "licenseFiles", many: true},
+	{name: "faults", operation: "listFaults", list: "faults", many: true, inOrder: true},
 }
 
 // all is the value of a noun that leaves nothing out.
@@ -178,7 +211,7 @@ func refers(name string) (key string, must, ok bool) {
 	switch name {
 	case "orderLineId", "orderId", "callId":
 		return name, true, true
-	case "instance":
+	case "instance", "subject":
 		return "orderLineId", false, true
 	case "instanceId", "instance_id", "relate_pkg_instance", "packageInstanceId":
 		return "instanceId", false, true
