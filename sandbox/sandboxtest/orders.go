@@ -36,6 +36,8 @@ type (
 	UsageRecord = sandboxapi.UsageRecord
 	// State is what the marketplace knows of an instance.
 	State = sandboxapi.Instance
+	// Fault says what goes wrong, and when; sandbox/FAULTS.md tells what each kind does and teaches.
+	Fault = sandboxapi.FaultRule
 )
 
 // Purchase says what is bought.
@@ -63,6 +65,14 @@ func period(n int, unit string) string {
 	return fmt.Sprint(n) + unit[:1]
 }
 
+// Trial makes it a trial of a number of days. Without [SKU] it is one of the demo product that is charged by period.
+func Trial(days int) Purchase {
+	return func(p *sandboxapi.Purchase) {
+		Period(days, "day")(p)
+		p.Trial = true
+	}
+}
+
 // OneTime buys the demo product that is paid once.
 func OneTime() Purchase { return SKU("demo-one-time") }
 
@@ -85,6 +95,17 @@ func Param(name, value string) Purchase {
 	}
 }
 
+// Line is one line of an order of several: one SKU with what belongs to it. Use it as often as there are lines, and nothing else beside it.
+func Line(what ...Purchase) Purchase {
+	return func(p *sandboxapi.Purchase) {
+		one := sandboxapi.Purchase{}
+		for _, w := range what {
+			w(&one)
+		}
+		p.Lines = append(p.Lines, sandboxapi.PurchaseLine{SKUCode: one.SKUCode, Period: one.Period, Quantity: one.Quantity, ExtendParams: one.ExtendParams})
+	}
+}
+
 // Order is an order that was placed and paid.
 type Order struct {
 	// ID is the order's id.
@@ -101,19 +122,26 @@ func (m *Market) Buy(t testing.TB, what ...Purchase) *Order {
 	for _, w := range what {
 		w(&p)
 	}
-	if p.SKUCode == "" {
+	if p.SKUCode == "" && len(p.Lines) == 0 {
 		Period(1, "year")(&p)
 	}
 	resp, err := m.control.PlaceOrder(t.Context(), p)
 	placed := read[sandboxapi.OrderPlaced](t, m, "", resp, err)
 	m.Settle(t)
-	return &Order{ID: placed.Order.OrderID, market: m, lines: []string{placed.Order.OrderLineID}}
+	o := &Order{ID: placed.Order.OrderID, market: m, lines: []string{placed.Order.OrderLineID}}
+	if len(placed.Instances) > 0 {
+		o.lines = nil
+	}
+	for _, i := range placed.Instances {
+		o.lines = append(o.lines, i.OrderLineID)
+	}
+	return o
 }
 
-// Instance is the instance of the order's first line, whatever its status.
+// Instance is the order's first instance, whatever its status.
 func (o *Order) Instance() *Instance { return &Instance{Line: o.lines[0], market: o.market} }
 
-// Instances are the instances of all lines.
+// Instances are all instances of the order: one for each line, and of a SKU with several billing items one for each of those.
 func (o *Order) Instances() []*Instance {
 	all := make([]*Instance, len(o.lines))
 	for i, line := range o.lines {
@@ -122,7 +150,16 @@ func (o *Order) Instances() []*Instance {
 	return all
 }
 
-// Ready is the instance of the order's first line, and ends the test unless it is ready. An ISV that opens instances later is asked
+// Accept has the buyer confirm that everything is as agreed, for products that are opened only then.
+func (o *Order) Accept(t testing.TB) *Order {
+	t.Helper()
+	resp, err := o.market.control.AcceptOrder(t.Context(), o.ID)
+	_ = read[sandboxapi.OrderPlaced](t, o.market, o.lines[0], resp, err)
+	o.market.Settle(t)
+	return o
+}
+
+// Ready is the order's first instance, and ends the test unless it is ready. An ISV that opens instances later is asked
 // by the marketplace after a minute; move the clock first.
 func (o *Order) Ready(t testing.TB) *Instance {
 	t.Helper()
@@ -141,13 +178,8 @@ func (o *Order) Is(t testing.TB, status sandboxapi.OrderStatus) {
 
 func (o *Order) status(t testing.TB) sandboxapi.OrderStatus {
 	t.Helper()
-	resp, err := o.market.control.ListOrders(t.Context(), &sandboxapi.ListOrdersParams{Limit: 1000})
-	list := read[sandboxapi.OrderList](t, o.market, "", resp, err)
-	i := slices.IndexFunc(list.Orders, func(one sandboxapi.Order) bool { return one.OrderID == o.ID })
-	if i < 0 {
-		t.Fatalf("order %s is not among the last %d", o.ID, len(list.Orders))
-	}
-	return list.Orders[i].Status
+	resp, err := o.market.control.GetOrder(t.Context(), o.ID)
+	return read[sandboxapi.OrderDetails](t, o.market, o.lines[0], resp, err).Order.Status
 }
 
 // Instance is something that the ISV opened, or is to open, for a buyer.
@@ -231,6 +263,13 @@ func (i *Instance) Upgrade(t testing.TB, what ...Purchase) *Order {
 	return i.ordered(t, resp, err)
 }
 
+// Formal has the buyer make a trial formal, for a number of units: "year", "month" or "day".
+func (i *Instance) Formal(t testing.TB, n int, unit string) *Order {
+	t.Helper()
+	resp, err := i.market.control.ConvertTrial(t.Context(), i.Line, sandboxapi.Conversion{Period: period(n, unit)})
+	return i.ordered(t, resp, err)
+}
+
 // Release has the buyer unsubscribe.
 func (i *Instance) Release(t testing.TB) *Order {
 	t.Helper()
@@ -259,6 +298,25 @@ func (i *Instance) ordered(t testing.TB, resp *http.Response, err error) *Order 
 	placed := read[sandboxapi.OrderPlaced](t, i.market, i.Line, resp, err)
 	i.market.Settle(t)
 	return &Order{ID: placed.Order.OrderID, market: i.market, lines: []string{i.Line}}
+}
+
+// Fault switches faults on. One of a kind that is on already begins anew.
+func (m *Market) Fault(t testing.TB, faults ...Fault) {
+	t.Helper()
+	for _, f := range faults {
+		resp, err := m.control.PutFault(t.Context(), string(f.Kind), f)
+		_ = read[sandboxapi.Fault](t, m, "", resp, err)
+	}
+}
+
+// NoFaults switches all faults off.
+func (m *Market) NoFaults(t testing.TB) {
+	t.Helper()
+	resp, err := m.control.DeleteFaults(t.Context())
+	if err != nil {
+		t.Fatalf("sandboxtest: %s", err)
+	}
+	_ = resp.Body.Close()
 }
 
 // Until moves the clock to a time, which must not be over.
