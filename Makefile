@@ -16,7 +16,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: ## tell the whole story of a purchase with the real programs (start here)
+demo: ## tell the whole story of a purchase with the real programs, scenario files included (start here)
 	@$(GO) run ./examples/quickstart
 
 .PHONY: test

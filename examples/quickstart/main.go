@@ -66,6 +66,9 @@ func run(ctx context.Context, out io.Writer) error {
 	if _, err := s.command(ctx, "isv-sandbox", "provider", isv); err != nil {
 		return err
 	}
+	if _, err := s.command(ctx, "isv-sandbox", "doctor"); err != nil {
+		return err
+	}
 
 	s.say("3. A buyer orders a year and pays. The marketplace calls the ISV: signed newInstance, then queryInstance until it is ready.")
 	line, err := s.buy(ctx, "demo-period")
@@ -101,7 +104,12 @@ func run(ctx context.Context, out io.Writer) error {
 		}
 	}
 
-	s.say("6. Would the ISV pass? The judge brings its own marketplace, calls the ISV in every way the contract knows, and gives a verdict.")
+	s.say("6. The same for CI: a story in a file, steps and what is expected, and one in which the ISV's answer gets lost.")
+	if _, err := s.command(ctx, "isv-sandbox", "play", "scenarios/modes/period.yaml", "scenarios/faults/drop-answer.yaml"); err != nil {
+		return err
+	}
+
+	s.say("7. Would the ISV pass? The judge brings its own marketplace, calls the ISV in every way the contract knows, and gives a verdict.")
 	if err := s.judge(ctx); err != nil {
 		return err
 	}
@@ -122,7 +130,7 @@ func (s *story) build(ctx context.Context) error {
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("go build: %w", err)
 	}
-	return nil
+	return os.CopyFS(filepath.Join(s.dir, "scenarios"), os.DirFS(filepath.Join(cmd.Dir, "examples", "scenarios")))
 }
 
 // program gives a command of one of the programs, in the story's folder.

@@ -75,11 +75,20 @@ type play struct {
 	isv   ISV
 	file  *File
 	saved map[string]any
+	// what has to be taken back at the end
+	faults  []any
+	address string
 }
 
-// Play plays a file. See [Run] for the errors.
-func (r *Runner) Play(ctx context.Context, f *File) error {
+// Play plays a file. See [Run] for the errors. Faults that the file switches on are off when it returns, and the production address is
+// what it was; orders, instances and the clock stay as they are.
+func (r *Runner) Play(ctx context.Context, f *File) (err error) {
 	p := &play{Runner: r, isv: r.ISV, file: f, saved: map[string]any{}}
+	defer func() {
+		if undone := p.undo(ctx); err == nil {
+			err = undone
+		}
+	}()
 	for _, s := range f.steps {
 		differences, err := p.step(ctx, s)
 		if err != nil {
@@ -93,6 +102,42 @@ func (r *Runner) Play(ctx context.Context, f *File) error {
 		}
 	}
 	return nil
+}
+
+// undoLimit is for taking back what would disturb others, also when the run was stopped.
+const undoLimit = 5 * time.Second
+
+// remember notes what a step is about to do that has to be taken back at the end.
+func (p *play) remember(ctx context.Context, op *operation, args map[string]any) error {
+	switch op.id {
+	case "putFault":
+		p.faults = append(p.faults, args["faultId"])
+	case "setProvider":
+		if p.address != "" {
+			return nil
+		}
+		status, err := p.control(ctx, controlDoc().operations["getStatus"], nil)
+		p.address = text(object(status)["productionAddress"])
+		return err
+	}
+	return nil
+}
+
+func (p *play) undo(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
+	defer cancel()
+	var errs []error
+	for _, id := range p.faults {
+		_, err := p.control(ctx, controlDoc().operations["deleteFault"], map[string]any{"faultId": id})
+		if refused := (*problem)(nil); !errors.As(err, &refused) { // the file may have done it itself
+			errs = append(errs, err)
+		}
+	}
+	if p.address != "" {
+		_, err := p.control(ctx, controlDoc().operations["setProvider"], map[string]any{"productionAddress": p.address})
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // problem is a refusal by the control API.
@@ -117,6 +162,9 @@ func (p *play) step(ctx context.Context, s step) ([]string, error) {
 	args, err := p.fill(ctx, s.args)
 	if err != nil {
 		return missing(err)
+	}
+	if err := p.remember(ctx, s.op, object(args)); err != nil {
+		return nil, err
 	}
 	answer, err := p.control(ctx, s.op, object(args))
 	var refused *problem

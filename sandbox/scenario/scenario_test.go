@@ -246,6 +246,18 @@ func TestPlay_ShowsTheAttemptConcerned(t *testing.T) {
 		"- expect: { order: crm, order.status: failed }")))
 }
 
+// TestPlay_TakesBackWhatWouldDisturbOthers: faults and the production address, whether it passed or failed.
+func TestPlay_TakesBackWhatWouldDisturbOthers(t *testing.T) {
+	t.Parallel()
+	_, runner := market(t)
+	err := runner.Play(t.Context(), parse(t,
+		"- fault: { kind: cut, first: 100 }", "- fault: { kind: replay, faultId: x }", "- clearFault: x", "- provider: http://127.0.0.1:1/a", "- provider: http://127.0.0.1:1/b",
+		"- expect: { fault: cut, struck: 1 }"))
+	require.ErrorContains(t, err, "struck: expected 1, got 0")
+	require.NoError(t, runner.Play(t.Context(), parse(t,
+		"- expect: { faults: all, none: true }", "- buy: demo-period", "  as: crm", "- expect: { instance: crm, status: ready }")))
+}
+
 func TestRun_ReadsAndPlays(t *testing.T) {
 	t.Parallel()
 	m, _ := market(t)
