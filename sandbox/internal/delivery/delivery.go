@@ -128,7 +128,7 @@ func Prepare(t Target, call lifecycle.Call, f Facts, o Options) (Prepared, error
 	call.Body = body
 	if q, ok := body.(providerapi.QueryInstanceCall); ok {
 		p.instanceID = q.InstanceID
-		p.metered = f.Instance.ChargingMode == marketplaceapi.ChargingOnDemand || f.Instance.ChargingMode == marketplaceapi.ChargingPackage
+		p.metered = Metered(f.Instance)
 	}
 	if p.Access == catalogue.AccessV1 {
 		if err := p.asV1(t.Address, call, f); err != nil {

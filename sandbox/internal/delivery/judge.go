@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/isvkit/isvkit/openapi/contract"
+	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
@@ -208,7 +209,7 @@ func judgeInfo(r *Result, p Prepared, raw json.RawMessage) {
 			return
 		}
 		if p.metered && len(info[i].UsageInfo) == 0 {
-			r.Violations = append(r.Violations, "usageInfo is missing; instances that are charged by usage have it")
+			r.MissUsage()
 		}
 		if n == 0 {
 			r.Lifecycle.FrontEndURL, r.Usage = info[i].AppInfo.FrontEndURL, info[i].UsageInfo
@@ -259,4 +260,14 @@ func ForJournal(body []byte, secrets ...string) string {
 		}
 	}
 	return strings.ToValidUTF8(string(blanked[:min(len(blanked), maxJournal)]), "\uFFFD")
+}
+
+// Metered tells whether an instance is charged by usage, so that queryInstance has to tell of it.
+func Metered(i lifecycle.Instance) bool {
+	return i.ChargingMode == marketplaceapi.ChargingOnDemand || i.ChargingMode == marketplaceapi.ChargingPackage
+}
+
+// MissUsage notes that the answer to a queryInstance says nothing of the usage of a metered instance.
+func (r *Result) MissUsage() {
+	r.Violations = append(r.Violations, "usageInfo is missing; instances that are charged by usage have it")
 }

@@ -173,7 +173,15 @@ func lifecycleOrder(o store.Order, n int) lifecycle.Order {
 
 // Accept refuses an instance id that another order line got already: the marketplace tells instances apart by it.
 func (b *Book) Accept(tx *store.Tx, call store.Call, r *delivery.Result) error {
-	if call.Call.Activity != providerapi.ActivityNewInstance {
+	switch call.Call.Activity {
+	case providerapi.ActivityQueryInstance:
+		i, err := tx.Instance(call.LineID)
+		if err == nil && delivery.Metered(i) && len(r.Usage) == 0 {
+			r.MissUsage()
+		}
+		return err
+	case providerapi.ActivityNewInstance:
+	default:
 		return nil
 	}
 	other, err := tx.InstanceByID(r.Lifecycle.InstanceID)

@@ -12,10 +12,10 @@ import (
 )
 
 // facts collects what a call's access interface wants to know besides the call. V2 is content with the call; only the answer to
-// queryInstance is judged by how the instance is charged.
-func (o *Outbox) facts(tx *store.Tx, access catalogue.Access, call store.Call) (f delivery.Facts, err error) {
+// queryInstance is judged by how the instance is charged, for calls that are delivered by the handler that accepts them.
+func (o *Outbox) facts(tx *store.Tx, access catalogue.Access, call store.Call, asked bool) (f delivery.Facts, err error) {
 	query := call.Call.Activity == providerapi.ActivityQueryInstance
-	if access != catalogue.AccessV1 && !query {
+	if access != catalogue.AccessV1 && (!query || !asked) {
 		return f, nil
 	}
 	if call.LineID != "" {

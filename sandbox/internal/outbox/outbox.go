@@ -72,7 +72,7 @@ func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 		if call, err = tx.CallToDeliver(callID); err != nil {
 			return err
 		}
-		prepared, err = o.prepare(tx, call)
+		prepared, err = o.prepare(tx, call, false)
 		return err
 	})
 	if err != nil {
@@ -105,13 +105,13 @@ func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 	return o.extras(ctx, call, attempt, prepared, result, plan.Extra)
 }
 
-// prepare makes a call ready to be sent.
-func (o *Outbox) prepare(tx *store.Tx, call store.Call) (delivery.Prepared, error) {
+// prepare makes a call ready to be sent, because it is due or because somebody asked.
+func (o *Outbox) prepare(tx *store.Tx, call store.Call, asked bool) (delivery.Prepared, error) {
 	target, err := o.target(tx, call.ProductCode)
 	if err != nil {
 		return delivery.Prepared{}, fmt.Errorf("product %s: %w", call.ProductCode, err)
 	}
-	facts, err := o.facts(tx, target.Access, call)
+	facts, err := o.facts(tx, target.Access, call, asked)
 	if err != nil {
 		return delivery.Prepared{}, err
 	}
@@ -209,7 +209,7 @@ func (o *Outbox) Ask(ctx context.Context, about store.About, c lifecycle.Call, d
 	now := o.clock.Now()
 	call := store.Call{About: about, Call: c, Debug: debug, Status: sandboxapi.CallFailed, CreatedAt: now, StartedAt: now}
 	err := o.store.View(ctx, func(tx *store.Tx) (err error) {
-		prepared, err = o.prepare(tx, call)
+		prepared, err = o.prepare(tx, call, true)
 		return err
 	})
 	if err != nil {

@@ -128,7 +128,7 @@ type freshCalls struct {
 }
 
 // maxFresh is how many are kept. A queue that is longer goes through the database.
-const maxFresh = 4096
+const maxFresh = 16384
 
 // keep takes up the calls that an update added, and drops those that it changed.
 func (f *freshCalls) keep(added []Call, changed []Waits) {

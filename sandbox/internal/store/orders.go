@@ -173,21 +173,17 @@ func (tx *Tx) SetOrderStatus(id string, status sandboxapi.OrderStatus) error {
 // is this line that ends the order, an event tells of it, and how the order ended is returned; otherwise nothing is.
 func (tx *Tx) EndOrderLine(orderID, lineID string, status sandboxapi.OrderStatus, now time.Time) (ended sandboxapi.OrderStatus, err error) {
 	o := event.Order{OrderID: orderID}
-	var before, after sandboxapi.OrderStatus
-	err = tx.row("SELECT seller_id, order_type, line_id, status FROM orders WHERE order_id = ?", orderID).Scan(&o.SellerID, &o.Type, &o.Line, &before)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", fmt.Errorf("order %s: %w", orderID, ErrNotFound)
-	}
-	if err != nil {
-		return "", err
-	}
+	var after sandboxapi.OrderStatus
 	if err := tx.exec("UPDATE order_lines SET status = ? WHERE line_id = ?", status, lineID); err != nil {
 		return "", err
 	}
 	err = tx.row(`UPDATE orders SET status = (SELECT CASE WHEN total(status NOT IN ('completed', 'failed')) > 0 THEN 'processing'
-		WHEN total(status = 'failed') > 0 THEN 'failed' ELSE 'completed' END FROM order_lines WHERE order_id = ?1) WHERE order_id = ?1 RETURNING status`, orderID).Scan(&after)
+		WHEN total(status = 'failed') > 0 THEN 'failed' ELSE 'completed' END FROM order_lines WHERE order_id = ?1) WHERE order_id = ?1 AND status NOT IN ('completed', 'failed')
+		RETURNING seller_id, order_type, line_id, status`, orderID).Scan(&o.SellerID, &o.Type, &o.Line, &after)
 	switch {
-	case err != nil || after == before:
+	case errors.Is(err, sql.ErrNoRows): // it had ended before
+		return "", nil
+	case err != nil:
 		return "", err
 	case after == sandboxapi.OrderCompleted:
 		return after, tx.AddEvent(event.OrderCompleted(o, now))
@@ -255,7 +251,14 @@ func (s *Store) Instances(ctx context.Context, f InstanceFilter, limit int) ([]l
 
 // Instance finds an instance by the order line that created it.
 func (tx *Tx) Instance(lineID string) (lifecycle.Instance, error) {
-	return one(scanInstance(tx.row("SELECT "+instanceColumns+" FROM instances WHERE line_id = ?", lineID)))
+	if tx.instance.OrderLineID == lineID && lineID != "" { // one update mostly is about one instance, and asks for it twice
+		return tx.instance, nil
+	}
+	i, err := one(scanInstance(tx.row("SELECT "+instanceColumns+" FROM instances WHERE line_id = ?", lineID)))
+	if err == nil {
+		tx.instance = i
+	}
+	return i, err
 }
 
 // InstanceByID finds an instance by the id that the ISV gave it.
@@ -266,6 +269,7 @@ func (tx *Tx) InstanceByID(instanceID string) (lifecycle.Instance, error) {
 // PutInstance writes an instance, new or not.
 func (tx *Tx) PutInstance(i lifecycle.Instance) error {
 	tx.wait(Waits{Subject: i.OrderLineID, Due: i.Timer()})
+	tx.instance = lifecycle.Instance{}
 	m := more{PeriodType: i.Product.PeriodType, Trial: i.Trial, V1: i.V1, Upgrading: i.Upgrading, Renewals: i.Renewals}
 	if i.Package != (lifecycle.Package{}) {
 		m.Package = &i.Package

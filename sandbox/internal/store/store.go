@@ -26,6 +26,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
+	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 
 	"github.com/isvkit/isvkit/sandbox/internal/fault"
 )
@@ -273,6 +274,7 @@ type Tx struct {
 	tx    *prepared
 	store *Store
 
+	instance  lifecycle.Instance // the last one that was read
 	waits     []Waits
 	added     []Call
 	catalogue bool // a seller or product was changed
