@@ -51,7 +51,7 @@ func startOnce(b *testing.B, exe string, memory *float64) time.Duration {
 		}
 	}
 	require.NotEmpty(b, address)
-	resp, err := http.Get(address + "/api/mkp-openapi-public/global/v1/order/query?orderId=MOCKONETIMENEW") //nolint:noctx // it is on this machine
+	resp, err := http.Get(address + "/api/mkp-openapi-public/global/v1/order/query?orderId=MOCKONETIMENEW")
 	require.NoError(b, err)
 	_, _ = io.Copy(io.Discard, resp.Body)
 	_ = resp.Body.Close()

@@ -106,7 +106,7 @@ func putProduct(ctx context.Context, c *client, args []string, _ any) error {
 	if args[0] == "-" {
 		text, err = io.ReadAll(os.Stdin)
 	} else {
-		text, err = os.ReadFile(args[0])
+		text, err = os.ReadFile(args[0]) //nolint:gosec // the operator names it
 	}
 	if err != nil {
 		return fmt.Errorf("product: %w", err)
@@ -231,10 +231,10 @@ func snapshot(ctx context.Context, c *client, args []string, _ any) (err error) 
 		err = io.ErrUnexpectedEOF
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), args[0])
+		err = os.Rename(f.Name(), args[0]) //nolint:gosec // the operator names it
 	}
 	if err != nil {
-		_ = os.Remove(f.Name())
+		_ = os.Remove(f.Name()) //nolint:gosec // made above
 		return fmt.Errorf("snapshot: %w", err)
 	}
 	return c.table("", [][]string{{fmt.Sprintf("%s written, %d bytes; it holds keys, keep it as the key file", args[0], n)}})

@@ -114,7 +114,7 @@ func replace(ctx context.Context, conn *sql.Conn, which func(table string) bool,
 		if !which(table) {
 			continue
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM main."`+table+`"`); err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM main."`+table+`"`); err != nil { //nolint:gosec // a table of our own schema
 			return err
 		}
 		if !fill {
@@ -125,7 +125,7 @@ func replace(ctx context.Context, conn *sql.Conn, which func(table string) bool,
 			return err
 		}
 		list := strings.Join(columns, ", ")
-		if _, err := tx.ExecContext(ctx, `INSERT INTO main."`+table+`" (`+list+`) SELECT `+list+` FROM snapshot."`+table+`"`); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO main."`+table+`" (`+list+`) SELECT `+list+` FROM snapshot."`+table+`"`); err != nil { //nolint:gosec // a table of our own schema
 			return err
 		}
 	}

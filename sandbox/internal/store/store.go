@@ -305,7 +305,7 @@ func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 	p.handle.mu.RUnlock()
 	if stmt == nil {
 		if p.own[query] == nil {
-			own, err := p.Tx.PrepareContext(ctx, query)
+			own, err := p.PrepareContext(ctx, query)
 			if err != nil {
 				return nil, err
 			}
@@ -313,7 +313,7 @@ func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 		}
 		return p.own[query], nil
 	}
-	return p.Tx.StmtContext(ctx, stmt), nil
+	return p.StmtContext(ctx, stmt), nil
 }
 
 // ExecContext runs a statement that gives no rows.
