@@ -139,8 +139,9 @@ func answered(resp *http.Response, content []byte) map[string]any {
 	return answer
 }
 
-// arguments are those of the push operation, with defaults filled in: the last hour on the sandbox's clock, and a new metering_sn.
-func (u *usagePush) arguments(now time.Time, fill func(any) (any, error)) (*operation, map[string]any, error) {
+// arguments are those of the push operation, with defaults filled in: the last hour on the sandbox's clock, and a new metering_sn. Those
+// that the file chooses get the name of the run behind them, because none may ever be used again.
+func (u *usagePush) arguments(now time.Time, run string, fill func(any) (any, error)) (*operation, map[string]any, error) {
 	op := marketDoc().operations["pushUsage"]
 	if u.old {
 		op = marketDoc().operations["pushUsageOld"]
@@ -151,7 +152,7 @@ func (u *usagePush) arguments(now time.Time, fill func(any) (any, error)) (*oper
 			"begin_time": now.Add(-time.Hour).Format(usageTime), "end_time": now.Format(usageTime), "record_time": now.Format(usageTime),
 		}
 		if !u.old {
-			record["metering_sn"] = "scenario-" + strings.ToLower(rand.Text())
+			record["metering_sn"] = strings.ToLower(rand.Text())
 		}
 		for name, value := range fields {
 			if at, ok := value.(moment); ok {
@@ -162,7 +163,9 @@ func (u *usagePush) arguments(now time.Time, fill func(any) (any, error)) (*oper
 			if err != nil {
 				return nil, nil, err
 			}
-			record[name] = text(filled)
+			if record[name] = text(filled); name == "metering_sn" && filled != "" {
+				record[name] = text(filled) + "-" + run
+			}
 		}
 		if u.old && fields["metering_sn"] == nil {
 			delete(record, "metering_sn")

@@ -3,6 +3,7 @@ package scenario
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -75,6 +76,7 @@ type play struct {
 	isv   ISV
 	file  *File
 	saved map[string]any
+	run   string // tells this run from others
 	// what has to be taken back at the end
 	faults  []any
 	address string
@@ -83,7 +85,7 @@ type play struct {
 // Play plays a file. See [Run] for the errors. Faults that the file switches on are off when it returns, and the production address is
 // what it was; orders, instances and the clock stay as they are.
 func (r *Runner) Play(ctx context.Context, f *File) (err error) {
-	p := &play{Runner: r, isv: r.ISV, file: f, saved: map[string]any{}}
+	p := &play{Runner: r, isv: r.ISV, file: f, saved: map[string]any{}, run: strings.ToLower(rand.Text()[:10])}
 	defer func() {
 		if undone := p.undo(ctx); err == nil {
 			err = undone
@@ -241,7 +243,7 @@ func (p *play) market(ctx context.Context, s step) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		op, values, err = s.usage.arguments(now, func(v any) (any, error) { return p.fill(ctx, v) })
+		op, values, err = s.usage.arguments(now, p.run, func(v any) (any, error) { return p.fill(ctx, v) })
 		if err != nil {
 			return missing(err)
 		}
