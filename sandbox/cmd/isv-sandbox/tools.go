@@ -120,7 +120,7 @@ func wait(ctx context.Context, t stdio, args []string) error {
 		select {
 		case <-time.After(waiting):
 		case <-ctx.Done():
-			if err == nil {
+			if err == nil || !*ready { // a request that was broken off by the timeout itself says nothing
 				err = errors.New("not yet")
 			}
 			return fmt.Errorf("after %s: %w", *timeout, err)

@@ -22,7 +22,7 @@ import (
 
 // Workers is how many pieces of work are done at the same time. A call waits for the ISV nearly all its time, so there are far
 // more than processors.
-const Workers = 32
+const Workers = 64
 
 // pause is how long a subject rests after its work failed, before it is tried again.
 const pause = time.Second

@@ -370,7 +370,7 @@ type job struct {
 }
 
 // maxBatch is how many updates share a transaction at most; more would make the first of them wait for long.
-const maxBatch = 64
+const maxBatch = 128
 
 // Update runs f in a transaction and commits it, or rolls it back if f fails. Updates that come while another is being committed
 // share the next transaction: one commit for all of them, each of them whole or not at all. f must not call Update, and may be run
