@@ -389,7 +389,7 @@ func journal(ctx context.Context, c *client, args []string, flags any) error {
 		for _, v := range a.Violations {
 			_, _ = fmt.Fprintf(c.out, "  not as the contract says: %s\n", v)
 		}
-		_, _ = fmt.Fprintf(c.out, "  again %s\n", a.Curl)
+		_, _ = fmt.Fprintf(c.out, "  again %s\n  or    isv-sandbox sign --attempt %d | sh\n", a.Curl, a.AttemptID)
 	}
 	if len(list.Attempts) == 0 {
 		_, _ = fmt.Fprintln(c.out, "none")

@@ -67,13 +67,13 @@ func (t stdio) cannot(err error) error {
 // scenarioFiles lists the files, and those in folders.
 func scenarioFiles(names []string) (files []string, _ error) {
 	for _, name := range names {
-		info, err := os.Stat(name)
+		info, err := os.Stat(name) //nolint:gosec // who plays files names them
 		if err != nil || !info.IsDir() {
 			files = append(files, name) // what cannot be read is told when it is
 			continue
 		}
 		before := len(files)
-		err = filepath.WalkDir(name, func(file string, _ fs.DirEntry, err error) error {
+		err = filepath.WalkDir(name, func(file string, _ fs.DirEntry, err error) error { //nolint:gosec // as above
 			if ext := filepath.Ext(file); ext == ".yaml" || ext == ".yml" {
 				files = append(files, file)
 			}

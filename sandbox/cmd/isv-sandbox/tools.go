@@ -112,51 +112,61 @@ func wait(ctx context.Context, t stdio, args []string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
+	last := errors.New("not yet") // what the latest look has shown
 	for {
-		done, err := look(ctx, t, *keyFile, *settled, *instance, *order, *status)
-		if done || err != nil && !*ready && ctx.Err() == nil {
+		err := look(ctx, t, *keyFile, *settled, *instance, *order, *status)
+		var not *notYet
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil: // it says nothing but that
+		case errors.As(err, &not), *ready:
+			last = err
+		default:
 			return err
 		}
 		select {
 		case <-time.After(waiting):
 		case <-ctx.Done():
-			if err == nil || !*ready { // a request that was broken off by the timeout itself says nothing
-				err = errors.New("not yet")
-			}
-			return fmt.Errorf("after %s: %w", *timeout, err)
+			return fmt.Errorf("after %s: %w", *timeout, last)
 		}
 	}
 }
 
-// look tells whether what is waited for is there. The error says what is there instead.
-func look(ctx context.Context, t stdio, keyFile string, settled bool, instance, order, status string) (done bool, err error) {
+// notYet is that something has another state than the one that is waited for.
+type notYet struct{ text string }
+
+func (e *notYet) Error() string { return "not yet: " + e.text }
+
+// look looks whether what is waited for is there. The error says what is there instead.
+func look(ctx context.Context, t stdio, keyFile string, settled bool, instance, order, status string) error {
 	c, _, err := t.running(keyFile)
 	if err != nil {
-		return false, err
+		return err
 	}
 	switch {
 	case settled:
 		resp, err := c.api.Settle(ctx, &sandboxapi.SettleParams{Timeout: "60s"})
 		_, err = read[sandboxapi.Clock](c, resp, err)
-		return err == nil, err
+		return err
 	case instance != "":
 		resp, err := c.api.GetInstance(ctx, instance, &sandboxapi.GetInstanceParams{})
 		i, err := read[sandboxapi.Instance](c, resp, err)
-		if err != nil {
-			return false, err
+		if err == nil && (string(i.Status) != status || i.CallsPending > 0) {
+			err = &notYet{fmt.Sprintf("the instance is %s, with %d calls under way", i.Status, i.CallsPending)}
 		}
-		return string(i.Status) == status && i.CallsPending == 0, nil
+		return err
 	case order != "":
 		resp, err := c.api.GetOrder(ctx, order)
 		o, err := read[sandboxapi.OrderDetails](c, resp, err)
-		if err != nil {
-			return false, err
+		if err == nil && string(o.Order.Status) != status {
+			err = &notYet{fmt.Sprintf("the order is %s", o.Order.Status)}
 		}
-		return string(o.Order.Status) == status, nil
+		return err
 	}
 	resp, err := c.api.GetStatus(ctx)
 	_, err = read[sandboxapi.Status](c, resp, err)
-	return err == nil, err
+	return err
 }
 
 func doctor(ctx context.Context, t stdio, args []string) error {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -112,9 +113,9 @@ func TestWait(t *testing.T) {
 	require.Empty(t, p.ok("wait", "--ready"))
 
 	for want, args := range map[string][]string{
-		"after 60ms: not yet": {"--instance", line, "--status", "frozen", "--timeout", "60ms"},
-		"after 70ms: not yet": {"--order", placed.Order.OrderID, "--status", "failed", "--timeout", "70ms"},
-		"there is nothing":    {"--instance", "CS-NONE-000001", "--status", "ready"},
+		"after 600ms: not yet: the instance is ready, with 0 calls under way": {"--instance", line, "--status", "frozen", "--timeout", "600ms"},
+		"after 700ms: not yet: the order is completed":                        {"--order", placed.Order.OrderID, "--status", "failed", "--timeout", "700ms"},
+		"there is nothing": {"--instance", "CS-NONE-000001", "--status", "ready"},
 	} {
 		code, _, stderr := p.command(append([]string{"wait"}, args...)...)
 		require.Equal(t, 1, code)
@@ -303,8 +304,8 @@ func TestSign_Attempt(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("skipped: needs curl")
 	}
-	var again int
-	isv := provider(t, func(n int64, w http.ResponseWriter, lineID string) { again = int(n); created(w, lineID) })
+	var again atomic.Int64
+	isv := provider(t, func(n int64, w http.ResponseWriter, lineID string) { again.Store(n); created(w, lineID) })
 	dir := t.TempDir()
 	p := serveProcess(t, dir, "--database", ":memory:", "--quiet", "--provider", isv.URL)
 	p.ok("buy", "--sku", "demo-one-time")
@@ -320,7 +321,7 @@ func TestSign_Attempt(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), shell, "-c", line).CombinedOutput()
 	require.NoError(t, err)
 	require.Contains(t, string(out), `"resultCode":"000000"`)
-	require.Equal(t, 2, again)
+	require.EqualValues(t, 2, again.Load())
 
 	// The journal's own line calls isv-sandbox: this test binary, by that name.
 	exe, err := os.Executable()
@@ -331,7 +332,7 @@ func TestSign_Attempt(t *testing.T) {
 	out, err = cmd.CombinedOutput()
 	require.NoError(t, err)
 	require.Contains(t, string(out), `"resultCode":"000000"`, first.Sign)
-	require.Equal(t, 3, again)
+	require.EqualValues(t, 3, again.Load())
 
 	code, _, stderr := p.command("sign", "--attempt", "999")
 	require.Equal(t, 1, code)
