@@ -77,6 +77,9 @@ func (k Keys) GenerateKeys() Keys {
 // Format keeps the keys out of logs.
 func (k Keys) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("{keys redacted}")) }
 
+// Attempt is a request to an ISV as it leaves. Its Violations are none, or the sandbox has a mistake.
+type Attempt = delivery.Sent
+
 // Exchange is one request to the open API and how it was answered.
 type Exchange = openapiserver.Exchange
 
@@ -98,6 +101,8 @@ type Config struct {
 	Seed uint64
 	// Observe, if set, is called after every request to the open API, from the goroutine that served it.
 	Observe func(Exchange)
+	// ObserveAttempt, if set, is called before every request to an ISV, from the goroutine that sends it.
+	ObserveAttempt func(Attempt)
 	// Logger gets what the operator should know. Default: slog.Default. It never gets keys.
 	Logger *slog.Logger
 	// MarketURL and ControlURL are what the status tells about the addresses the handlers are served at. They may be set later
@@ -167,7 +172,7 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	if err := s.load(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: database %s: %w", cfg.Database, err), st.Close())
 	}
-	s.outbox = outbox.New(st, s.clock, delivery.NewSender(cfg.HTTPClient), cfg.Logger)
+	s.outbox = outbox.New(st, s.clock, delivery.NewSender(cfg.HTTPClient, cfg.ObserveAttempt), cfg.Logger)
 	s.licenses = licensebook.New(st, s.clock, func(tx *store.Tx, p orderbook.Placement) (store.Order, error) { return s.book.Place(tx, p) })
 	s.probes = probebook.New(st, s.clock, s.outbox)
 	if s.book, err = orderbook.New(orderbook.Config{

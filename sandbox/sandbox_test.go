@@ -146,6 +146,12 @@ func start(t *testing.T, provider string, change ...func(*sandbox.Config)) *mark
 			observe(x)
 		}
 	}
+	// And every request to an ISV.
+	cfg.ObserveAttempt = func(a sandbox.Attempt) {
+		for _, v := range a.Violations() {
+			t.Errorf("%s %s %s is not as the contract says: %s", a.Activity, a.URL, a.Body, v)
+		}
+	}
 	s, err := sandbox.New(t.Context(), cfg)
 	require.NoError(t, err)
 	m := &market{Sandbox: s, t: t, openAPI: httptest.NewServer(s.OpenAPIHandler()), control: httptest.NewServer(s.ControlHandler())}

@@ -104,6 +104,17 @@ func Start(t testing.TB, opts ...Option) *Market {
 		t.Fatal("sandboxtest: Provider and ProviderURL: expected one of them")
 	}
 	o.cfg.Now, o.cfg.ProductionAddress = o.now(), o.url
+	// What the sandbox itself sends and answers is compared with the contract in every test, so that it never accuses wrongly.
+	o.cfg.ObserveAttempt = func(a sandbox.Attempt) {
+		for _, v := range a.Violations() {
+			t.Errorf("sandboxtest: a mistake of the sandbox, please report it: its call %s %s is not as the contract says: %s", a.Activity, a.Body, v)
+		}
+	}
+	o.cfg.Observe = func(x sandbox.Exchange) {
+		for _, v := range x.Violations() {
+			t.Errorf("sandboxtest: a mistake of the sandbox, please report it: its answer %s to %s %s is not as the contract says: %s", x.ResponseBody, x.Method, x.Path, v)
+		}
+	}
 	s, err := sandbox.New(t.Context(), o.cfg)
 	if err != nil {
 		t.Fatalf("sandboxtest: %s", err)

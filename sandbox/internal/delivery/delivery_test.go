@@ -245,7 +245,7 @@ func TestSend_EveryCall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			i := newISV(t)
-			s := NewSender(i.Client())
+			s := NewSender(i.Client(), nil)
 			p, err := Prepare(i.target(tc.access), tc.call, tc.facts, Options{})
 			require.NoError(t, err)
 			require.Empty(t, p.Problem)
@@ -285,7 +285,7 @@ func TestSend_EveryCall(t *testing.T) {
 func TestSend_DebugCalls(t *testing.T) {
 	t.Parallel()
 	i := newISV(t)
-	s := NewSender(i.Client())
+	s := NewSender(i.Client(), nil)
 	for name, tc := range exchanges(t) {
 		p, err := Prepare(i.target(tc.access), tc.call, tc.facts, Options{Debug: true})
 		require.NoError(t, err, name)
@@ -299,7 +299,7 @@ func TestSend_DebugCalls(t *testing.T) {
 func TestSend_AnAttemptIsNewEachTime(t *testing.T) {
 	t.Parallel()
 	i := newISV(t)
-	s := NewSender(i.Client())
+	s := NewSender(i.Client(), nil)
 	seen := map[string]bool{}
 	for range 3 {
 		p, err := Prepare(i.target(catalogue.AccessV2), newInstanceCall(), Facts{}, Options{})
@@ -320,7 +320,7 @@ func TestSend_AnAttemptIsNewEachTime(t *testing.T) {
 func TestSend_WhatCannotBeMade(t *testing.T) {
 	t.Parallel()
 	i := newISV(t)
-	s := NewSender(i.Client())
+	s := NewSender(i.Client(), nil)
 	long := orderOf("CS1")
 	long.BuyerInfo.Email = fmt.Sprintf("%080d@example.com", 1)
 	nobody := orderOf("CS1")

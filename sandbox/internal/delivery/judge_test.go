@@ -54,7 +54,7 @@ func send(t testing.TB, handler http.Handler, access catalogue.Access, c lifecyc
 	p, err := Prepare(Target{Address: server.URL, Access: access, Keys: keys}, c, f, o)
 	require.NoError(t, err)
 	require.Empty(t, p.Problem)
-	r, err := NewSender(server.Client()).Send(t.Context(), p, fault.Exchange{})
+	r, err := NewSender(server.Client(), nil).Send(t.Context(), p, fault.Exchange{})
 	require.NoError(t, err)
 	return p, r
 }

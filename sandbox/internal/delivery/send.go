@@ -39,6 +39,7 @@ const (
 // Sender makes attempts. It is safe for concurrent use, and keeps the signers of the keys that it has seen.
 type Sender struct {
 	client  *http.Client
+	observe func(Sent)
 	signers sync.Map // of signerKey: *signature.Base, *signature.Kit or *signature.V1
 }
 
@@ -49,15 +50,15 @@ type signerKey struct {
 }
 
 // NewSender gives a sender. The client's timeout and redirect policy are replaced by the marketplace's; a nil client means
-// http.DefaultTransport.
-func NewSender(client *http.Client) *Sender {
+// http.DefaultTransport. observe, if not nil, is called with every request before it leaves, from the goroutine that sends it.
+func NewSender(client *http.Client, observe func(Sent)) *Sender {
 	own := http.Client{}
 	if client != nil {
 		own = *client
 	}
 	own.Timeout = Timeout
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Sender{client: &own}
+	return &Sender{client: &own, observe: observe}
 }
 
 // Format keeps the keys out of logs.
@@ -397,6 +398,9 @@ func (s *Sender) exchange(ctx context.Context, p Prepared, w wire, x fault.Excha
 		req.Header[name] = []string{value} // in the letter case of the guides
 	}
 
+	if s.observe != nil {
+		s.observe(Sent{Activity: string(p.Activity), Method: w.method, URL: w.url, Body: w.body, Fault: string(x.Kind)})
+	}
 	start := time.Now()
 	resp, err := s.client.Do(req)
 	if x.Kind == fault.Cut {

@@ -72,7 +72,7 @@ func newBench(t *testing.T, rules ...fault.Rule) *bench {
 		}
 		return nil
 	}))
-	b.Outbox = outbox.New(b.store, b.clock, delivery.NewSender(isv.Client()), slog.New(slog.DiscardHandler))
+	b.Outbox = outbox.New(b.store, b.clock, delivery.NewSender(isv.Client(), nil), slog.New(slog.DiscardHandler))
 	return b
 }
 
