@@ -222,9 +222,13 @@ func (c *client) await(ctx context.Context, line string, status sandboxapi.Insta
 		if err != nil {
 			return i, err
 		}
+		now, err := c.now(ctx)
+		if err != nil {
+			return i, err
+		}
 		for _, k := range calls {
-			if k.Status == sandboxapi.CallPending && k.LastError == "" {
-				break // its first attempt is under way, or is about to be
+			if k.Status == sandboxapi.CallPending && (k.LastError == "" || !k.DueTime.After(now)) {
+				break // its first or next attempt is under way, or is about to be
 			}
 			if k.Status != sandboxapi.CallSucceeded {
 				next := "it is no longer retried"
@@ -238,6 +242,15 @@ func (c *client) await(ctx context.Context, line string, status sandboxapi.Insta
 			return i, failure
 		}
 	}
+}
+
+// now is the time on the sandbox's clock.
+func (c *client) now(ctx context.Context) (time.Time, error) {
+	quiet := *c
+	quiet.asJSON = false
+	resp, err := c.api.GetStatus(ctx)
+	s, err := read[sandboxapi.Status](&quiet, resp, err)
+	return s.Clock.Now, err
 }
 
 // calls lists an instance's calls.
