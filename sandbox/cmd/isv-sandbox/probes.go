@@ -245,7 +245,10 @@ func follow(ctx context.Context, c *client, f eventFlags, since *int64) error {
 			return err
 		}
 		read, err := c.messages(resp, lastID)
-		if err != nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		// A connection that gave nothing is not worth another at once.
@@ -267,17 +270,19 @@ func (c *client) messages(resp *http.Response, lastID string) (string, error) {
 	defer func() { _ = resp.Body.Close() }()
 	text := bufio.NewScanner(resp.Body)
 	text.Buffer(nil, 1<<20)
-	id := lastID
+	id, data := lastID, ""
 	for text.Scan() {
 		name, value, _ := strings.Cut(text.Text(), ": ")
-		switch name {
-		case "id":
+		switch {
+		case name == "id":
 			id = value
-		case "data":
-			if err := c.printEvent(value); err != nil {
+		case name == "data":
+			data = value
+		case text.Text() == "" && data != "": // only an empty line says that the message is whole
+			if err := c.printEvent(data); err != nil {
 				return lastID, err
 			}
-			lastID = id
+			lastID, data = id, ""
 		}
 	}
 	return lastID, nil // a connection that broke is opened again
