@@ -85,7 +85,8 @@ type Exchange = openapiserver.Exchange
 
 // Config is what a sandbox can be told. The zero value is a sandbox in memory with random keys that knows no ISV yet.
 type Config struct {
-	// Database is a file, made if there is none, or ":memory:". Empty means ":memory:".
+	// Database is a file, made if there is none, or postgres://user:password@host:port/database, a schema of its own in PostgreSQL (another
+	// than the user's first with ?search_path=…), or ":memory:". Empty means ":memory:".
 	Database string
 	// Keys to use; empty ones are random. See [Sandbox.Keys].
 	Keys Keys
@@ -170,7 +171,7 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	}
 	s := &Sandbox{keys: keys, store: st, log: cfg.Logger, marketURL: cfg.MarketURL, controlURL: cfg.ControlURL, centreURL: cfg.AuthCentreURL}
 	if err := s.load(ctx, cfg); err != nil {
-		return nil, errors.Join(fmt.Errorf("sandbox: database %s: %w", cfg.Database, err), st.Close())
+		return nil, errors.Join(fmt.Errorf("sandbox: database %s: %w", store.Redacted(cfg.Database), err), st.Close())
 	}
 	s.outbox = outbox.New(st, s.clock, delivery.NewSender(cfg.HTTPClient, cfg.ObserveAttempt), cfg.Logger)
 	s.licenses = licensebook.New(st, s.clock, func(tx *store.Tx, p orderbook.Placement) (store.Order, error) { return s.book.Place(tx, p) })

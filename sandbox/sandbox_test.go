@@ -22,6 +22,7 @@ import (
 	"github.com/isvkit/isvkit/openapi/contract"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
 	"github.com/isvkit/isvkit/sandbox"
+	"github.com/isvkit/isvkit/sandbox/internal/store/storetest"
 	"github.com/isvkit/isvkit/sdk/signature"
 )
 
@@ -129,12 +130,15 @@ type market struct {
 	stop    func()
 }
 
-// start starts a sandbox in memory, or on a file.
+// start starts a sandbox in memory, or where it is told. ISVKIT_TEST_SANDBOX_DB=postgres puts those that are not told into PostgreSQL.
 func start(t *testing.T, provider string, change ...func(*sandbox.Config)) *market {
 	t.Helper()
 	cfg := sandbox.Config{Keys: testKeys, ProductionAddress: provider, Logger: slog.New(slog.DiscardHandler)}
 	for _, f := range change {
 		f(&cfg)
+	}
+	if cfg.Database == "" && os.Getenv("ISVKIT_TEST_SANDBOX_DB") == "postgres" {
+		cfg.Database = storetest.Postgres(t)
 	}
 	// Every answer of the open API is compared with the contract, in every test.
 	observe := cfg.Observe

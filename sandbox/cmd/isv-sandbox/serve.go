@@ -36,7 +36,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	}
 	if *keyFile == "" {
 		*keyFile = "isvkit.keys"
-		if *database != ":memory:" {
+		if *database != ":memory:" && !strings.Contains(*database, "://") {
 			*keyFile = strings.TrimSuffix(*database, filepath.Ext(*database)) + ".keys"
 		}
 	}

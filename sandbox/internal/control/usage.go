@@ -41,7 +41,7 @@ func (s *server) ListBills(ctx context.Context, r ListBillsRequestObject) (ListB
 	if line != "" {
 		i, err := s.s.Store().Instance(ctx, line)
 		if errors.Is(err, store.ErrNotFound) {
-			i, err = s.s.Store().InstanceByID(ctx, line)
+			i, err = s.s.Store().InstanceByID(ctx, "", line)
 		}
 		if err != nil {
 			return nil, err

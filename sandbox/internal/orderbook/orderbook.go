@@ -171,7 +171,7 @@ func lifecycleOrder(o store.Order, n int) lifecycle.Order {
 	return lifecycle.Order{OrderID: o.OrderID, OrderLineID: o.Document.OrderLine[n].OrderLineID, Paid: o.CreatedAt}
 }
 
-// Accept refuses an instance id that another order line got already: the marketplace tells instances apart by it.
+// Accept refuses an instance id that the ISV gave to another order line already: the marketplace tells its instances apart by it.
 func (b *Book) Accept(tx *store.Tx, call store.Call, r *delivery.Result) error {
 	switch call.Call.Activity {
 	case providerapi.ActivityQueryInstance:
@@ -184,7 +184,7 @@ func (b *Book) Accept(tx *store.Tx, call store.Call, r *delivery.Result) error {
 	default:
 		return nil
 	}
-	other, err := tx.InstanceByID(r.Lifecycle.InstanceID)
+	other, err := tx.InstanceByID(call.SellerID, r.Lifecycle.InstanceID)
 	if errors.Is(err, store.ErrNotFound) || err == nil && other.OrderLineID == call.LineID {
 		return nil
 	}

@@ -69,7 +69,7 @@ func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 	var prepared delivery.Prepared
 	// Beside the updates, of which there is one at a time. Nobody else works on this subject.
 	err := o.store.View(ctx, func(tx *store.Tx) (err error) {
-		if call, err = tx.CallToDeliver(callID); err != nil {
+		if call, err = tx.CallToDeliver(callID); err != nil || call.Status != sandboxapi.CallPending {
 			return err
 		}
 		prepared, err = o.prepare(tx, call, false)
@@ -77,6 +77,16 @@ func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 	})
 	if err != nil {
 		return err
+	}
+	if call.Status != sandboxapi.CallPending {
+		// Whoever ended it could not tell that it does not wait any more.
+		return o.store.UpdateQuietly(ctx, func(tx *store.Tx) error {
+			now, err := tx.Call(callID)
+			if err == nil {
+				tx.Repeat(now)
+			}
+			return err
+		})
 	}
 	var attempt store.Attempt
 	var plan fault.Plan

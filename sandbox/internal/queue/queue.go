@@ -152,7 +152,7 @@ func (q *Queue) settle(s *subject) {
 
 // Load takes up all that waits in the store. Run does it at its start; whoever replaces the contents of the store does it again.
 func (q *Queue) Load(ctx context.Context) error {
-	return q.store.Update(ctx, func(tx *store.Tx) error {
+	return q.store.Alone(ctx, func(tx *store.Tx) error {
 		all, err := tx.Waiting()
 		if err != nil {
 			return err

@@ -104,6 +104,9 @@ func (tx *Tx) AddCalls(about About, now time.Time, calls []lifecycle.Call) error
 	return nil
 }
 
+// nextSeq is the place of a new call. PostgreSQL has a trigger that does it: nobody knows there which ids others are taking.
+const nextSeq = "(SELECT coalesce(max(call_id), 0) + 1 FROM calls)"
+
 // AddCall appends a call to the queue of its subject and gives its id.
 func (tx *Tx) AddCall(c Call) (int64, error) {
 	body, err := json.Marshal(c.Call.Body)
@@ -112,7 +115,7 @@ func (tx *Tx) AddCall(c Call) (int64, error) {
 	}
 	err = tx.row(`INSERT INTO calls (seq, subject, line_id, seller_id, product_code, activity, order_id, body, debug, status,
 		created_at, started_at, due_at, tries, attempts, result_code, last_error)
-		VALUES ((SELECT coalesce(max(call_id), 0) + 1 FROM calls), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', '') RETURNING call_id, seq`,
+		VALUES (`+nextSeq+`, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', '') RETURNING call_id, seq`,
 		c.Subject, c.LineID, c.SellerID, c.ProductCode, c.Call.Activity, c.Call.OrderID, string(body), c.Debug, c.Status,
 		millis(c.CreatedAt), millis(c.StartedAt), millis(c.DueAt)).Scan(&c.ID, &c.Seq)
 	tx.callWaits(c)
@@ -176,6 +179,9 @@ func (tx *Tx) callWaits(c Call) {
 	}
 	tx.wait(w)
 }
+
+// Repeat tells again whether a call waits, and changes nothing.
+func (tx *Tx) Repeat(c Call) { tx.callWaits(c) }
 
 // SwapCalls exchanges the places of two calls of one subject, so that the later is made first.
 func (tx *Tx) SwapCalls(first, second int64) error {
@@ -283,14 +289,12 @@ func scanAttempt(row interface{ Scan(...any) error }) (a Attempt, err error) {
 
 // StartAttempt writes an attempt before it is made, so that one that never ends is seen too, and gives it its id.
 func (tx *Tx) StartAttempt(a Attempt) (int64, error) {
-	r, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO attempts (call_id, subject, line_id, seller_id, product_code, activity, number, started_at, fault, method, url,
+	var id int64
+	err := tx.row(`INSERT INTO attempts (call_id, subject, line_id, seller_id, product_code, activity, number, started_at, fault, method, url,
 		request_headers, request_body, status, content_type, response_body, duration_us, outcome, result_code, detail, violations)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}', ?, 0, '', '', 0, 'started', '', '', '[]')`,
-		a.CallID, a.Subject, a.LineID, a.SellerID, a.ProductCode, a.Activity, a.Number, millis(a.StartedAt), a.Fault, a.Method, a.URL, a.RequestBody)
-	if err != nil {
-		return 0, err
-	}
-	return r.LastInsertId()
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}', ?, 0, '', '', 0, 'started', '', '', '[]') RETURNING attempt_id`,
+		a.CallID, a.Subject, a.LineID, a.SellerID, a.ProductCode, a.Activity, a.Number, millis(a.StartedAt), a.Fault, a.Method, a.URL, a.RequestBody).Scan(&id)
+	return id, err
 }
 
 // FinishAttempt writes how an attempt ended.
@@ -339,7 +343,7 @@ type AttemptFilter struct {
 
 // Attempts lists the journal, newest first.
 func (s *Store) Attempts(ctx context.Context, f AttemptFilter, limit int) ([]Attempt, error) {
-	query, args := "SELECT "+attemptColumns+" FROM attempts WHERE 1", []any{}
+	query, args := "SELECT "+attemptColumns+" FROM attempts WHERE 1 = 1", []any{}
 	add := func(given bool, condition string, arg any) {
 		if given {
 			args = append(args, arg)
@@ -368,6 +372,6 @@ func (s *Store) Attempt(ctx context.Context, id int64) (Attempt, error) {
 // EndedCalls lists calls that are no longer attempted, oldest first: those with numbers from first to last, or all if first is 0; of one
 // instance and one activity, if given.
 func (tx *Tx) EndedCalls(first, last int64, lineID, activity string, limit int) ([]Call, error) {
-	return collect(tx.ctx, tx.tx, scanCall, "SELECT "+callColumns+` FROM calls WHERE status <> 'pending' AND (?1 = 0 OR call_id BETWEEN ?1 AND ?2)
+	return collect(tx.ctx, tx.tx, scanCall, "SELECT "+callColumns+` FROM calls WHERE status <> 'pending' AND (CAST(?1 AS BIGINT) = 0 OR call_id BETWEEN CAST(?1 AS BIGINT) AND ?2)
 		AND (?3 = '' OR line_id = ?3) AND (?4 = '' OR activity = ?4) ORDER BY call_id LIMIT ?5`, first, last, lineID, activity, limit)
 }

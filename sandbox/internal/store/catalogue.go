@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"sync"
 
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 )
@@ -60,24 +61,45 @@ func (s *Store) Products(ctx context.Context, sellerID string) ([]catalogue.Prod
 // Product finds a product. Its SKUs are shared by all who ask: they are not to be changed.
 func (tx *Tx) Product(code string) (catalogue.Product, error) {
 	// It is the same for thousands of calls, so it is decoded once, until a seller or product changes.
-	version := tx.store.CatalogueVersion()
-	if tx.catalogue {
+	// What a transaction sees may be older than the latest version, but not than the one at its begin.
+	version := tx.known.catalogue
+	if tx.catalogue || version != tx.store.CatalogueVersion() {
 		return tx.decodeProduct(code)
 	}
 	c := &tx.store.products
-	c.Lock()
-	defer c.Unlock()
-	if c.byCode == nil || c.version != version {
-		c.byCode, c.version = map[string]catalogue.Product{}, version
-	}
-	if p, ok := c.byCode[code]; ok {
+	if p, ok := c.get(version, code); ok {
 		return p, nil
 	}
 	p, err := tx.decodeProduct(code)
 	if err == nil {
-		c.byCode[code] = p
+		c.put(version, code, p)
 	}
 	return p, err
+}
+
+// products are products as they were decoded, of one version of the catalogue.
+type products struct {
+	mu      sync.Mutex
+	version int64
+	byCode  map[string]catalogue.Product
+}
+
+func (c *products) get(version int64, code string) (catalogue.Product, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, ok := c.byCode[code]
+	return p, ok && c.version == version
+}
+
+func (c *products) put(version int64, code string, p catalogue.Product) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byCode == nil || version > c.version {
+		c.byCode, c.version = map[string]catalogue.Product{}, version
+	}
+	if c.version == version {
+		c.byCode[code] = p
+	}
 }
 
 func (tx *Tx) decodeProduct(code string) (catalogue.Product, error) {

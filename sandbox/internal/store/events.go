@@ -30,12 +30,9 @@ func (tx *Tx) AddEvent(e event.Event) error {
 			return err
 		}
 	}
-	r, err := tx.tx.ExecContext(tx.ctx, "INSERT INTO events (seller_id, kind, subject, at, text, details) VALUES (?, ?, ?, ?, ?, ?)",
-		e.SellerID, e.Kind, e.Subject, e.Time.UnixMilli(), e.Text, string(details))
-	if err != nil {
-		return err
-	}
-	id, err := r.LastInsertId()
+	var id int64
+	err = tx.row("INSERT INTO events (seller_id, kind, subject, at, text, details) VALUES (?, ?, ?, ?, ?, ?) RETURNING event_id",
+		e.SellerID, e.Kind, e.Subject, e.Time.UnixMilli(), e.Text, string(details)).Scan(&id)
 	if err != nil || id%sweepEvery != 0 {
 		return err
 	}
@@ -78,17 +75,25 @@ func scanEvent(row interface{ Scan(...any) error }) (e event.Event, err error) {
 
 // Events lists the latest events, oldest first.
 func (s *Store) Events(ctx context.Context, f EventFilter, limit int) ([]event.Event, error) {
-	return collect(ctx, s.read, scanEvent, "SELECT * FROM (SELECT "+eventColumns+" FROM events WHERE "+eventFilter+" ORDER BY event_id DESC LIMIT ?4) ORDER BY event_id", f.args(limit)...)
+	return collect(ctx, s.read, scanEvent, "SELECT * FROM (SELECT "+eventColumns+" FROM events WHERE "+eventFilter+" ORDER BY event_id DESC LIMIT ?4) AS latest ORDER BY event_id", f.args(limit)...)
 }
 
 // EventsAfter lists events that came after one, oldest first.
 func (s *Store) EventsAfter(ctx context.Context, f EventFilter, since int64, limit int) ([]event.Event, error) {
-	return collect(ctx, s.read, scanEvent, "SELECT "+eventColumns+" FROM events WHERE "+eventFilter+" AND event_id > ?4 ORDER BY event_id LIMIT ?5", f.args(since, limit)...)
+	to, err := s.settled(ctx, "events_event_id_seq")
+	if err != nil {
+		return nil, err
+	}
+	return collect(ctx, s.read, scanEvent, "SELECT "+eventColumns+" FROM events WHERE "+eventFilter+" AND event_id > ?4 AND event_id <= ?5 ORDER BY event_id LIMIT ?6", f.args(since, to, limit)...)
 }
 
 // LatestEvent is the id of the latest event; 0 if there is none.
 func (s *Store) LatestEvent(ctx context.Context) (id int64, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT coalesce(max(event_id), 0) FROM events").Scan(&id)
+	to, err := s.settled(ctx, "events_event_id_seq")
+	if err != nil {
+		return 0, err
+	}
+	err = s.read.QueryRowContext(ctx, "SELECT coalesce(max(event_id), 0) FROM events WHERE event_id <= ?", to).Scan(&id)
 	return id, err
 }
 
@@ -105,22 +110,33 @@ func scanEnded(row interface{ Scan(...any) error }) (a event.Ended, err error) {
 // AttemptsAfter lists attempts after one in the order of their ids, and before them those of open that have ended. The outcome tells
 // of those after it whether they have.
 func (s *Store) AttemptsAfter(ctx context.Context, since int64, open []int64, limit int) ([]event.Ended, error) {
-	ids, err := json.Marshal(open)
+	to, err := s.settled(ctx, "attempts_attempt_id_seq")
+	if err != nil {
+		return nil, err
+	}
+	ids, err := json.Marshal(append([]int64{}, open...))
 	if err != nil {
 		return nil, err
 	}
 	return collect(ctx, s.read, scanEnded, "SELECT "+endedColumns+` FROM (
-		SELECT * FROM (SELECT `+endedColumns+` FROM attempts WHERE attempt_id IN (SELECT value FROM json_each(?1)) AND outcome <> 'started')
-		UNION ALL SELECT * FROM (SELECT `+endedColumns+` FROM attempts WHERE attempt_id > ?2 ORDER BY attempt_id LIMIT ?3)) ORDER BY attempt_id`, string(ids), since, limit)
+		SELECT * FROM (SELECT `+endedColumns+` FROM attempts WHERE attempt_id IN (SELECT CAST(value AS BIGINT) FROM json_each(?1)) AND outcome <> 'started') AS ended
+		UNION ALL SELECT * FROM (SELECT `+endedColumns+` FROM attempts WHERE attempt_id > ?2 AND attempt_id <= ?3 ORDER BY attempt_id LIMIT ?4) AS later) AS all_of_them
+		ORDER BY attempt_id`, string(ids), since, to, limit)
 }
 
 // AttemptsNow gives the id of the latest attempt, and those of attempts that are under way, at most so many of them, the latest.
 func (s *Store) AttemptsNow(ctx context.Context, limit int) (latest int64, open []int64, err error) {
+	to, err := s.settled(ctx, "attempts_attempt_id_seq")
+	if err != nil {
+		return 0, nil, err
+	}
 	// One query, so that nothing ends between two.
 	ids, err := collect(ctx, s.read, func(row interface{ Scan(...any) error }) (id int64, err error) {
 		err = row.Scan(&id)
 		return id, err
-	}, "SELECT coalesce(max(attempt_id), 0) FROM attempts UNION ALL SELECT * FROM (SELECT attempt_id FROM attempts WHERE outcome = 'started' ORDER BY attempt_id DESC LIMIT ?)", limit)
+	}, `SELECT id FROM (SELECT 1 AS place, coalesce(max(attempt_id), 0) AS id FROM attempts WHERE attempt_id <= ?1
+		UNION ALL SELECT 2, attempt_id FROM (SELECT attempt_id FROM attempts WHERE outcome = 'started' AND attempt_id <= ?1 ORDER BY attempt_id DESC LIMIT ?2) AS open)
+		AS all_of_them ORDER BY place, id DESC`, to, limit)
 	if err != nil || len(ids) == 0 {
 		return 0, nil, err
 	}

@@ -14,7 +14,7 @@ import (
 // TestEvents_TheOldestGo writes more events than are kept, and then wants fewer of them.
 func TestEvents_TheOldestGo(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, s *store.Store) {
+	each(t, func(t *testing.T, s *store.Store) {
 		add := func(n int) {
 			t.Helper()
 			require.NoError(t, s.Update(t.Context(), func(tx *store.Tx) error {
@@ -63,7 +63,7 @@ func TestEvents_TheOldestGo(t *testing.T) {
 // TestAttemptsAfter_AnyEnd: attempts are found whichever order they end in.
 func TestAttemptsAfter_AnyEnd(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, s *store.Store) {
+	each(t, func(t *testing.T, s *store.Store) {
 		start := func() (a store.Attempt) {
 			t.Helper()
 			require.NoError(t, s.Update(t.Context(), func(tx *store.Tx) (err error) {

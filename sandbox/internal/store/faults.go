@@ -42,8 +42,8 @@ func (s *Store) FaultRules(ctx context.Context) (rules []fault.Rule, err error) 
 
 // FaultRules gives the rules in the order in which they are asked. Nobody may change them.
 func (tx *Tx) FaultRules() ([]fault.Rule, error) {
-	if tx.tx.faultRules != nil {
-		return *tx.tx.faultRules, nil
+	if tx.known.faultRules != nil {
+		return *tx.known.faultRules, nil
 	}
 	faults, err := collect(tx.ctx, tx.tx, scanFault, selectFaults+" ORDER BY seq")
 	if err != nil {
@@ -53,13 +53,13 @@ func (tx *Tx) FaultRules() ([]fault.Rule, error) {
 	for i, f := range faults {
 		rules[i] = f.Rule
 	}
-	tx.tx.faultRules, tx.faultRules = &rules, &rules
+	tx.known.faultRules, tx.faultRules = &rules, &rules
 	return rules, nil
 }
 
 // forgetFaultRules has them read again.
 func (tx *Tx) forgetFaultRules() {
-	tx.tx.faultRules, tx.faultRules, tx.faultsChanged = nil, nil, true
+	tx.known.faultRules, tx.faultRules, tx.faultsChanged = nil, nil, true
 }
 
 // PutFault switches a rule on, or replaces one, which then begins anew in its old place.
@@ -98,7 +98,7 @@ func (tx *Tx) FaultUses(callID int64, number int) (map[string]fault.Used, error)
 	}
 	uses, err := collect(tx.ctx, tx.tx, func(row interface{ Scan(...any) error }) (u use, err error) {
 		return u, row.Scan(&u.id, &u.Total, &u.Call, &u.Now)
-	}, `SELECT f.fault_id, f.total, count(u.number), coalesce(max(u.number = ?2), 0) FROM faults f
+	}, `SELECT f.fault_id, f.total, count(u.number), coalesce(max(CASE WHEN u.number = ?2 THEN 1 ELSE 0 END), 0) FROM faults f
 		LEFT JOIN fault_uses u ON u.fault_id = f.fault_id AND u.call_id = ?1 GROUP BY f.fault_id`, callID, number)
 	used := make(map[string]fault.Used, len(uses))
 	for _, u := range uses {

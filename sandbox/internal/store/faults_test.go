@@ -30,7 +30,7 @@ func ids(t *testing.T, s *store.Store) (ids []string) {
 
 // TestFaults_AreRemembered: the rules that are remembered are those in the database, after every change and after one that failed.
 func TestFaults_AreRemembered(t *testing.T) {
-	both(t, func(t *testing.T, s *store.Store) {
+	each(t, func(t *testing.T, s *store.Store) {
 		put := func(r fault.Rule) {
 			t.Helper()
 			require.NoError(t, s.Update(t.Context(), func(tx *store.Tx) error {
@@ -64,7 +64,7 @@ func TestFaults_AreRemembered(t *testing.T) {
 }
 
 func TestFaults_Counts(t *testing.T) {
-	both(t, func(t *testing.T, s *store.Store) {
+	each(t, func(t *testing.T, s *store.Store) {
 		used := func(callID int64, number int) (used map[string]fault.Used) {
 			t.Helper()
 			require.NoError(t, s.Update(t.Context(), func(tx *store.Tx) (err error) {

@@ -97,9 +97,17 @@ func wholeTenant(ctx context.Context, q querier, t kit.Tenant, err error) (kit.T
 	return t, err
 }
 
+// wholeTenant claims the tenant: what is decided about one depends on all that belongs to it.
+func (tx *Tx) wholeTenant(t kit.Tenant, err error) (kit.Tenant, error) {
+	if err == nil {
+		err = tx.claim("UPDATE kit_tenants SET tenant_id = tenant_id WHERE tenant_id = ?", t.ID)
+	}
+	return wholeTenant(tx.ctx, tx.tx, t, err)
+}
+
 // KitTenant finds a tenant by its id or its short name. No short name looks like an id.
 func (s *Store) KitTenant(ctx context.Context, id string) (kit.Tenant, error) {
-	t, err := one(scanTenant(s.read.QueryRowContext(ctx, "SELECT "+tenantColumns+" FROM kit_tenants WHERE tenant_id = ?1 OR code = ?1", id)))
+	t, err := one(scanTenant(s.read.QueryRowContext(ctx, "SELECT "+tenantColumns+" FROM kit_tenants WHERE tenant_id = ?1 OR lower(code) = lower(?1)", id)))
 	return wholeTenant(ctx, s.read, t, err)
 }
 
@@ -114,20 +122,20 @@ func (s *Store) KitTenants(ctx context.Context, limit int) ([]kit.Tenant, error)
 
 // KitTenant finds a tenant by its id or its short name. No short name looks like an id.
 func (tx *Tx) KitTenant(id string) (kit.Tenant, error) {
-	t, err := one(scanTenant(tx.row("SELECT "+tenantColumns+" FROM kit_tenants WHERE tenant_id = ?1 OR code = ?1", id)))
-	return wholeTenant(tx.ctx, tx.tx, t, err)
+	t, err := one(scanTenant(tx.row("SELECT "+tenantColumns+" FROM kit_tenants WHERE tenant_id = ?1 OR lower(code) = lower(?1)", id)))
+	return tx.wholeTenant(t, err)
 }
 
 // KitTenantByCode finds a tenant by its short name, in capitals or not.
 func (tx *Tx) KitTenantByCode(code string) (kit.Tenant, error) {
-	t, err := one(scanTenant(tx.row("SELECT "+tenantColumns+" FROM kit_tenants WHERE code = ?", code)))
-	return wholeTenant(tx.ctx, tx.tx, t, err)
+	t, err := one(scanTenant(tx.row("SELECT "+tenantColumns+" FROM kit_tenants WHERE lower(code) = lower(?)", code)))
+	return tx.wholeTenant(t, err)
 }
 
 // KitTenantOfLine finds the tenant that an instance is bound to.
 func (tx *Tx) KitTenantOfLine(lineID string) (kit.Tenant, error) {
 	t, err := one(scanTenant(tx.row("SELECT t.tenant_id, t.code, t.name, t.domain, t.test FROM kit_tenants t JOIN kit_bindings b ON b.tenant_id = t.tenant_id WHERE b.line_id = ? AND b.line_id <> ''", lineID)))
-	return wholeTenant(tx.ctx, tx.tx, t, err)
+	return tx.wholeTenant(t, err)
 }
 
 // KitTenantsOfApplication lists the ids of the tenants in which an application has bindings, its test tenant among them.
@@ -268,9 +276,9 @@ func (tx *Tx) PutKitGrant(tenantID string, g kit.Grant) error {
 
 // KitAccounts lists the accounts, user@code, that may use an application; of one tenant if tenantID is not empty.
 func (s *Store) KitAccounts(ctx context.Context, appID, tenantID string, limit int) ([]string, error) {
-	return collect(ctx, s.read, scanText, `SELECT DISTINCT u.user_name || '@' || t.code FROM kit_grants g JOIN kit_tenants t ON t.tenant_id = g.tenant_id
+	return collect(ctx, s.read, scanText, `SELECT u.user_name || '@' || t.code FROM kit_grants g JOIN kit_tenants t ON t.tenant_id = g.tenant_id
 		JOIN kit_users u ON u.tenant_id = g.tenant_id AND u.user_name = g.user_name
-		WHERE g.app_id = ?1 AND g.cancelled = 0 AND (?2 = '' OR g.tenant_id = ?2) AND json_extract(u.document, '$.enable') = 'true' ORDER BY t.code, u.user_name LIMIT ?3`,
+		WHERE g.app_id = ?1 AND g.cancelled = 0 AND (?2 = '' OR g.tenant_id = ?2) AND json_extract(u.document, '$.enable') = 'true' GROUP BY t.code, u.user_name ORDER BY t.code, u.user_name LIMIT ?3`,
 		appID, tenantID, limit)
 }
 

@@ -177,9 +177,9 @@ func (tx *Tx) EndOrderLine(orderID, lineID string, status sandboxapi.OrderStatus
 	if err := tx.exec("UPDATE order_lines SET status = ? WHERE line_id = ?", status, lineID); err != nil {
 		return "", err
 	}
-	err = tx.row(`UPDATE orders SET status = (SELECT CASE WHEN total(status NOT IN ('completed', 'failed')) > 0 THEN 'processing'
-		WHEN total(status = 'failed') > 0 THEN 'failed' ELSE 'completed' END FROM order_lines WHERE order_id = ?1) WHERE order_id = ?1 AND status NOT IN ('completed', 'failed')
-		RETURNING seller_id, order_type, line_id, status`, orderID).Scan(&o.SellerID, &o.Type, &o.Line, &after)
+	err = tx.row(`UPDATE orders SET status = (SELECT CASE WHEN sum(CASE WHEN status IN ('completed', 'failed') THEN 0 ELSE 1 END) > 0 THEN 'processing'
+		WHEN sum(CASE WHEN status = 'failed' THEN 1 ELSE 0 END) > 0 THEN 'failed' ELSE 'completed' END FROM order_lines WHERE order_id = ?1)
+		WHERE order_id = ?1 AND status NOT IN ('completed', 'failed') RETURNING seller_id, order_type, line_id, status`, orderID).Scan(&o.SellerID, &o.Type, &o.Line, &after)
 	switch {
 	case errors.Is(err, sql.ErrNoRows): // it had ended before
 		return "", nil
@@ -261,9 +261,11 @@ func (tx *Tx) Instance(lineID string) (lifecycle.Instance, error) {
 	return i, err
 }
 
-// InstanceByID finds an instance by the id that the ISV gave it.
-func (tx *Tx) InstanceByID(instanceID string) (lifecycle.Instance, error) {
-	return one(scanInstance(tx.row("SELECT "+instanceColumns+" FROM instances WHERE instance_id = ?", instanceID)))
+const instanceByID = "SELECT " + instanceColumns + " FROM instances WHERE instance_id = ?2 AND (?1 = '' OR seller_id = ?1) ORDER BY created_at, rowid LIMIT 1"
+
+// InstanceByID finds an instance by the id that its ISV gave it; of any seller, then the first that has it, if sellerID is empty.
+func (tx *Tx) InstanceByID(sellerID, instanceID string) (lifecycle.Instance, error) {
+	return one(scanInstance(tx.row(instanceByID, sellerID, instanceID)))
 }
 
 // PutInstance writes an instance, new or not.

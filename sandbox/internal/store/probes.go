@@ -39,8 +39,14 @@ func (s *Store) DebugCases(ctx context.Context, productCode string) ([]DebugCase
 	return collect(ctx, s.read, scanCase, "SELECT "+caseColumns+" FROM debug_cases WHERE product_code = ? ORDER BY rowid", productCode)
 }
 
+// claimProduct is for updates that count what belongs to a product.
+const claimProduct = "UPDATE products SET product_code = product_code WHERE product_code = ?"
+
 // CountDebugCases counts the saved cases of a product.
 func (tx *Tx) CountDebugCases(productCode string) (n int, err error) {
+	if err := tx.claim(claimProduct, productCode); err != nil {
+		return 0, err
+	}
 	err = tx.row("SELECT count(*) FROM debug_cases WHERE product_code = ?", productCode).Scan(&n)
 	return n, err
 }
@@ -98,6 +104,9 @@ const countFailed = "SELECT count(*) FROM failed_orders WHERE product_code = ? A
 
 // FailedOrders counts a product's orders that failed in a time, its end excluded.
 func (tx *Tx) FailedOrders(productCode string, from, to time.Time) (n int, err error) {
+	if err := tx.claim(claimProduct, productCode); err != nil {
+		return 0, err
+	}
 	err = tx.row(countFailed, productCode, from.UnixMilli(), to.UnixMilli()).Scan(&n)
 	return n, err
 }

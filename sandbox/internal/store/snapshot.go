@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// exclusively runs f on the writer's connection, outside of any transaction, while no update runs.
+// exclusively runs f on the connection of SQLite's writer, outside of any transaction, while no update runs.
 func (s *Store) exclusively(ctx context.Context, f func(conn *sql.Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -25,8 +25,12 @@ func (s *Store) exclusively(ctx context.Context, f func(conn *sql.Conn) error) e
 	return s.submit(j)
 }
 
-// Snapshot writes the whole database into a new file, as it stands between two updates. The file must not exist.
+// Snapshot writes the whole database into a new file, as it stands between two updates. The file must not exist. It is an SQLite database
+// whatever this one is, so a snapshot of one kind can be restored into the other.
 func (s *Store) Snapshot(ctx context.Context, name string) error {
+	if s.server != nil {
+		return s.export(ctx, name)
+	}
 	return s.exclusively(ctx, func(conn *sql.Conn) error {
 		_, err := conn.ExecContext(ctx, "VACUUM INTO ?", name)
 		return err
@@ -42,6 +46,9 @@ func (s *Store) Restore(ctx context.Context, name string) error {
 	if err := checkSnapshot(ctx, name); err != nil {
 		return err
 	}
+	if s.server != nil {
+		return s.load(ctx, name)
+	}
 	return s.exclusively(ctx, func(conn *sql.Conn) (err error) {
 		if _, err := conn.ExecContext(ctx, "ATTACH DATABASE ? AS snapshot", name); err != nil {
 			return err
@@ -56,6 +63,9 @@ func (s *Store) Restore(ctx context.Context, name string) error {
 
 // Clear empties every table but those named.
 func (s *Store) Clear(ctx context.Context, keep ...string) error {
+	if s.server != nil {
+		return s.clear(ctx, keep)
+	}
 	return s.exclusively(ctx, func(conn *sql.Conn) error {
 		return replace(ctx, conn, func(table string) bool { return !slices.Contains(keep, table) }, false)
 	})
@@ -72,7 +82,7 @@ func checkSnapshot(ctx context.Context, name string) error {
 	if err := errors.Join(err, f.Close()); err != nil || string(head) != "SQLite format 3\x00" {
 		return fmt.Errorf("%w: it is no SQLite database", ErrNoSnapshot)
 	}
-	h, err := open("file:"+strings.NewReplacer("?", "%3f", "#", "%23").Replace(name), 1)
+	h, err := openFile(name)
 	if err != nil {
 		return err
 	}
@@ -85,10 +95,15 @@ func checkSnapshot(ctx context.Context, name string) error {
 	if err := h.db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('setting', 'orders', 'calls', 'attempts')").Scan(&ours); err != nil || ours != 4 {
 		return fmt.Errorf("%w: it has other tables", ErrNoSnapshot)
 	}
-	if err := (&Store{write: h}).migrate(ctx); err != nil {
+	if err := h.migrate(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoSnapshot, err)
 	}
 	return nil
+}
+
+// openFile opens a file as a plain SQLite database, without the rest of a store.
+func openFile(name string) (*handle, error) {
+	return open("sqlite", "file:"+strings.NewReplacer("?", "%3f", "#", "%23").Replace(name), 1)
 }
 
 // replace empties tables, and fills them from the attached snapshot if it is told to.

@@ -1,9 +1,11 @@
-// Package store keeps the sandbox's state in SQLite: sellers and products, orders, instances, calls, the attempt journal, usage
-// records. State and the calls it yields are written in one transaction, so that a process killed at any moment goes on where
-// it was.
+// Package store keeps the sandbox's state in SQLite or PostgreSQL: sellers and products, orders, instances, calls, the attempt
+// journal, usage records. State and the calls it yields are written in one transaction, so that a process killed at any moment
+// goes on where it was.
 //
 // A file is written ahead-logged and synced as SQLite's NORMAL does: nothing committed is lost when the process dies; the
-// last moments may be when the machine loses power.
+// last moments may be when the machine loses power. PostgreSQL loses nothing that is committed, as far as it is not told otherwise.
+//
+// The queries are the same for both: see dialect.go for what differs, and postgres.go for how updates run there.
 package store
 
 import (
@@ -25,15 +27,13 @@ import (
 	"github.com/gofrs/flock"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
-	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
-	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
-
 	"github.com/isvkit/isvkit/sandbox/internal/fault"
+	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 )
 
 // migrations are numbered files; the number of the last one applied is the schema version of a database.
 //
-//go:embed migrations/*.sql
+//go:embed migrations/*.sql migrations/postgres/*.sql
 var migrations embed.FS
 
 // ErrNotFound is returned where a row that was asked for by its key does not exist.
@@ -53,18 +53,17 @@ type Store struct {
 	closing chan struct{} // closed by Close
 	closed  chan struct{} // closed when the writer has stopped
 
+	server *server // of a database in PostgreSQL, which needs no writer
+
 	mu      sync.Mutex
 	changed chan struct{}
 	waits   func(changes []Waits)
 
 	fresh            freshCalls
 	catalogueVersion atomic.Int64
-	products         struct { // decoded, of one version of the catalogue
-		sync.Mutex
-		version int64
-		byCode  map[string]catalogue.Product
-	}
-	faultRules atomic.Pointer[[]fault.Rule] // nil: not read since they were changed
+	products         products
+	faultRules       atomic.Pointer[[]fault.Rule] // nil: not read since they were changed
+	faultsVersion    atomic.Int64                 // grows with every change of them
 
 	keepEvents atomic.Int64 // see KeepEvents
 }
@@ -99,8 +98,21 @@ func (s *Store) Changed() <-chan struct{} {
 	return s.changed
 }
 
-// Open opens or creates the database in a file, or in memory for ":memory:".
+// wake wakes those who wait for a change.
+func (s *Store) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// Open opens or creates the database in a file, or in memory for ":memory:", or opens one of PostgreSQL for postgres://….
 func Open(ctx context.Context, name string) (*Store, error) {
+	if IsPostgres(name) {
+		return openPostgres(ctx, name)
+	}
 	dsn := ":memory:?_pragma=foreign_keys(1)"
 	if name != ":memory:" {
 		u := url.URL{Scheme: "file", Opaque: strings.NewReplacer("?", "%3f", "#", "%23").Replace(name)}
@@ -132,11 +144,11 @@ func (s *Store) open(ctx context.Context, name, dsn string) (err error) {
 			return err
 		}
 	}
-	if s.write, err = open(dsn, 1); err != nil {
+	if s.write, err = open("sqlite", dsn, 1); err != nil {
 		return err
 	}
 	s.read = s.write
-	if err := s.migrate(ctx); err != nil {
+	if err := s.write.migrate(ctx); err != nil {
 		return err
 	}
 	go s.writer()
@@ -144,7 +156,7 @@ func (s *Store) open(ctx context.Context, name, dsn string) (err error) {
 	if name == ":memory:" {
 		return nil
 	}
-	if s.read, err = open(dsn+"&_pragma=query_only(1)", 4); err != nil {
+	if s.read, err = open("sqlite", dsn+"&_pragma=query_only(1)", 4); err != nil {
 		s.read = s.write
 		return err
 	}
@@ -160,6 +172,9 @@ func (s *Store) Close() (err error) {
 	if s.writing {
 		<-s.closed
 	}
+	if s.server != nil {
+		s.server.close()
+	}
 	if s.read != nil && s.read != s.write {
 		err = s.read.db.Close()
 	}
@@ -173,106 +188,56 @@ func (s *Store) Close() (err error) {
 }
 
 // migrate brings the database to the newest schema, one migration after the other, each in a transaction of its own.
-func (s *Store) migrate(ctx context.Context) error {
+func (h *handle) migrate(ctx context.Context) error {
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return err
 	}
 	var version int
-	if err := s.write.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+	if err := h.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return err
 	}
+	return migrate(files, version, func(version int, text string) error {
+		tx, err := h.db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if _, err = tx.ExecContext(ctx, text+fmt.Sprintf(";\nPRAGMA user_version = %d;", version)); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		return tx.Commit()
+	})
+}
+
+// migrate applies the migrations that a database of a version has not seen.
+func migrate(files []string, version int, apply func(version int, text string) error) error {
 	if version > len(files) {
 		return fmt.Errorf("it was written by a newer version (schema %d, this program knows %d)", version, len(files))
 	}
 	for ; version < len(files); version++ {
 		text, err := migrations.ReadFile(files[version])
-		if err != nil {
-			return err
+		if err == nil {
+			err = apply(version+1, string(text))
 		}
-		tx, err := s.write.db.BeginTx(ctx, nil)
 		if err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, string(text)+fmt.Sprintf(";\nPRAGMA user_version = %d;", version+1))
-		if err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", files[version], err), tx.Rollback())
-		}
-		if err := tx.Commit(); err != nil {
 			return fmt.Errorf("%s: %w", files[version], err)
 		}
 	}
 	return nil
 }
 
-// SchemaVersion is the version of the newest schema, which is that of every open database.
+// SchemaVersion is the version of the newest schema of a file, which is that of every open one.
 func SchemaVersion() int {
 	files, _ := fs.Glob(migrations, "migrations/*.sql")
 	return len(files)
 }
 
-// handle is a pool of connections that prepares every statement once.
-type handle struct {
-	db *sql.DB
-
-	mu       sync.RWMutex
-	prepared map[string]*sql.Stmt
-}
-
-func open(dsn string, connections int) (*handle, error) {
-	db, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	return &handle{db: db, prepared: map[string]*sql.Stmt{}}, nil
-}
-
-// prepare gives the statement of a query. Queries are constants of this package, so there are not many.
-func (h *handle) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
-	h.mu.RLock()
-	stmt := h.prepared[query]
-	h.mu.RUnlock()
-	if stmt != nil {
-		return stmt, nil
-	}
-	stmt, err := h.db.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if earlier := h.prepared[query]; earlier != nil {
-		return earlier, stmt.Close()
-	}
-	h.prepared[query] = stmt
-	return stmt, nil
-}
-
-// QueryContext runs a query that gives rows.
-func (h *handle) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	stmt, err := h.prepare(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return stmt.QueryContext(ctx, args...)
-}
-
-// QueryRowContext runs a query that gives one row.
-func (h *handle) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	stmt, err := h.prepare(ctx, query)
-	if err != nil {
-		return h.db.QueryRowContext(ctx, query, args...) // a Row cannot be made of an error; this gives the same one
-	}
-	return stmt.QueryRowContext(ctx, args...)
-}
-
 // Tx is a transaction that may write.
 type Tx struct {
 	ctx   context.Context //nolint:containedctx // a Tx lives only inside Update
-	tx    *prepared
+	tx    transaction
 	store *Store
+	known *known
 
 	instance  lifecycle.Instance // the last one that was read
 	waits     []Waits
@@ -283,68 +248,21 @@ type Tx struct {
 	faultRules    *[]fault.Rule // read in this transaction
 }
 
+// known is what the process knew at the begin of a transaction without asking the database.
+type known struct {
+	catalogue  int64 // its version
+	faults     int64 // the version of the rules
+	faultRules *[]fault.Rule
+}
+
+func (s *Store) known() *known {
+	k := &known{catalogue: s.catalogueVersion.Load(), faults: s.faultsVersion.Load()}
+	k.faultRules = s.faultRules.Load()
+	return k
+}
+
 // wait notes that something waits, for after the commit.
 func (tx *Tx) wait(w Waits) { tx.waits = append(tx.waits, w) }
-
-// prepared is a transaction that uses its handle's prepared statements. On the one connection of the writer they need no
-// preparing; more are not prepared inside a transaction, which holds that connection.
-type prepared struct {
-	*sql.Tx
-	handle *handle
-	own    map[string]*sql.Stmt // prepared in this transaction, closed with it
-
-	faultRules *[]fault.Rule // nil: not known
-}
-
-func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
-	if p.Tx == nil { // a view
-		return p.handle.prepare(ctx, query)
-	}
-	p.handle.mu.RLock()
-	stmt := p.handle.prepared[query]
-	p.handle.mu.RUnlock()
-	if stmt == nil {
-		if p.own[query] == nil {
-			own, err := p.PrepareContext(ctx, query)
-			if err != nil {
-				return nil, err
-			}
-			p.own[query] = own
-		}
-		return p.own[query], nil
-	}
-	return p.StmtContext(ctx, stmt), nil
-}
-
-// ExecContext runs a statement that gives no rows.
-func (p *prepared) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	stmt, err := p.stmt(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return stmt.ExecContext(ctx, args...)
-}
-
-// QueryContext runs a query that gives rows.
-func (p *prepared) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	stmt, err := p.stmt(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return stmt.QueryContext(ctx, args...)
-}
-
-// QueryRowContext runs a query that gives one row.
-func (p *prepared) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	stmt, err := p.stmt(ctx, query)
-	if err != nil && p.Tx == nil {
-		return p.handle.db.QueryRowContext(ctx, query, args...) // gives the same error
-	}
-	if err != nil {
-		return p.Tx.QueryRowContext(ctx, query, args...)
-	}
-	return stmt.QueryRowContext(ctx, args...)
-}
 
 // exec runs a statement that gives no rows.
 func (tx *Tx) exec(query string, args ...any) error {
@@ -372,9 +290,11 @@ type job struct {
 // maxBatch is how many updates share a transaction at most; more would make the first of them wait for long.
 const maxBatch = 128
 
-// Update runs f in a transaction and commits it, or rolls it back if f fails. Updates that come while another is being committed
-// share the next transaction: one commit for all of them, each of them whole or not at all. f must not call Update, and may be run
-// more than once, if another of the same transaction fails.
+// Update runs f in a transaction and commits it, or rolls it back if f fails. f must not call Update, and may be run more than once.
+//
+// In SQLite updates that come while another is being committed share the next transaction: one commit for all of them, each of them
+// whole or not at all; f is run again if another of them fails. In PostgreSQL each has its own, beside the others; f is run again if
+// another changed what it read or wrote, and if the server goes away and comes back.
 func (s *Store) Update(ctx context.Context, f func(tx *Tx) error) error {
 	return s.update(ctx, f, false)
 }
@@ -388,12 +308,23 @@ func (s *Store) update(ctx context.Context, f func(tx *Tx) error, quiet bool) er
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if s.server != nil {
+		return s.updateBeside(ctx, f, quiet)
+	}
 	return s.submit(&job{ctx: ctx, f: f, quiet: quiet, done: make(chan struct{})})
 }
 
 // View runs f on what is committed, beside the updates. Each of its queries sees what is committed then; f must not write.
 func (s *Store) View(ctx context.Context, f func(tx *Tx) error) error {
-	return f(&Tx{ctx: ctx, tx: &prepared{handle: s.read}, store: s})
+	return f(&Tx{ctx: ctx, tx: view{s.read}, store: s, known: s.known()})
+}
+
+// Alone runs f in a transaction while no other update of this process is under way: what f reads is told by no update later.
+func (s *Store) Alone(ctx context.Context, f func(tx *Tx) error) error {
+	if s.server != nil {
+		return s.updateAlone(ctx, f)
+	}
+	return s.Update(ctx, f) // where there is one at a time
 }
 
 // submit hands a job to the writer and waits for its end.
@@ -437,12 +368,9 @@ func (s *Store) writer() {
 			}
 		}
 		s.commit(batch)
-		s.mu.Lock()
-		if s.changed != nil && slices.ContainsFunc(batch, func(j *job) bool { return !j.quiet }) {
-			close(s.changed)
-			s.changed = nil
+		if slices.ContainsFunc(batch, func(j *job) bool { return !j.quiet }) {
+			s.wake()
 		}
-		s.mu.Unlock()
 		for _, j := range batch {
 			close(j.done)
 		}
@@ -460,9 +388,7 @@ func (s *Store) commit(batch []*job) {
 		func() {
 			defer func() { j.panicked = recover() }()
 			j.err = j.alone()
-			s.catalogueVersion.Add(1)
-			s.fresh.forget()
-			s.faultRules.Store(nil)
+			s.forget()
 		}()
 		if i+1 < len(batch) {
 			s.commit(batch[i+1:])
@@ -491,9 +417,10 @@ func (s *Store) together(batch []*job) error {
 	if err != nil {
 		return err
 	}
-	tx := &prepared{Tx: sqlTx, handle: s.write, own: map[string]*sql.Stmt{}, faultRules: s.faultRules.Load()}
+	tx := &prepared{Tx: sqlTx, handle: s.write, own: map[string]*sql.Stmt{}}
+	known := s.known()
 	for _, j := range batch {
-		j.run(s, tx)
+		j.run(s, tx, known)
 		if j.panicked != nil || j.err != nil {
 			return errors.Join(errors.New("rolled back"), j.err, sqlTx.Rollback())
 		}
@@ -511,41 +438,50 @@ func (s *Store) together(batch []*job) error {
 
 // tell passes on what committed updates changed. It comes before the next transaction may begin, so that all is told in order.
 func (s *Store) tell(batch []*job) {
-	s.mu.Lock()
-	told := s.waits
-	s.mu.Unlock()
 	for _, j := range batch {
-		if j.err != nil || j.tx == nil {
-			continue
-		}
-		s.fresh.keep(j.tx.added, j.tx.waits)
-		if j.tx.catalogue {
-			s.catalogueVersion.Add(1)
-		}
-		if j.tx.faultsChanged || j.tx.faultRules != nil {
-			s.faultRules.Store(j.tx.faultRules)
-		}
-		if told != nil && len(j.tx.waits) > 0 {
-			told(j.tx.waits)
+		if j.err == nil && j.tx != nil {
+			s.committed(j.tx)
 		}
 	}
 }
 
+// committed passes on what a transaction changed.
+func (s *Store) committed(tx *Tx) {
+	s.mu.Lock()
+	told := s.waits
+	s.mu.Unlock()
+	s.fresh.keep(tx.added, tx.waits)
+	if tx.catalogue {
+		s.catalogueVersion.Add(1)
+	}
+	if tx.faultsChanged {
+		s.faultRules.Store(nil)
+		s.faultsVersion.Add(1)
+	} else if tx.faultRules != nil && tx.known.faults == s.faultsVersion.Load() {
+		s.faultRules.Store(tx.faultRules)
+	}
+	if told != nil && len(tx.waits) > 0 {
+		told(tx.waits)
+	}
+}
+
+// forget drops all that is known without asking the database, after everything in it was replaced.
+func (s *Store) forget() {
+	s.catalogueVersion.Add(1)
+	s.fresh.forget()
+	s.faultRules.Store(nil)
+	s.faultsVersion.Add(1)
+}
+
 // run runs one update.
-func (j *job) run(s *Store, tx *prepared) {
+func (j *job) run(s *Store, tx *prepared, known *known) {
 	if j.err = j.ctx.Err(); j.err != nil {
 		return
 	}
 	defer func() { j.panicked = recover() }()
 	// A statement that is broken off in the middle would take the others' transaction with it.
-	j.tx = &Tx{ctx: context.WithoutCancel(j.ctx), tx: tx, store: s}
+	j.tx = &Tx{ctx: context.WithoutCancel(j.ctx), tx: tx, store: s, known: known}
 	j.err = j.f(j.tx)
-}
-
-// querier is what both a handle and a transaction can do.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 func collect[T any](ctx context.Context, q querier, scan func(row interface{ Scan(...any) error }) (T, error), query string, args ...any) ([]T, error) {

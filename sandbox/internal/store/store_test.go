@@ -18,25 +18,27 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
+	"github.com/isvkit/isvkit/sandbox/internal/store/storetest"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// open opens a store in memory and one in a file, for a test of both.
-func both(t *testing.T, test func(t *testing.T, s *store.Store)) {
+// each opens a store in every kind of database, for the contract that all of them keep.
+func each(t *testing.T, test func(t *testing.T, s *store.Store)) {
 	t.Helper()
-	for _, name := range []string{":memory:", filepath.Join(t.TempDir(), "sandbox.db")} {
-		t.Run(filepath.Base(name), func(t *testing.T) {
-			s, err := store.Open(t.Context(), name)
-			require.NoError(t, err)
-			t.Cleanup(func() { _ = s.Close() })
-			test(t, s)
-		})
-	}
+	storetest.Each(t, func(t *testing.T, database string) { test(t, open(t, database)) })
+}
+
+func open(t *testing.T, database string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), database)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }
 
 func TestUpdate_ConcurrentOnesAreWholeOrNotAtAll(t *testing.T) {
-	both(t, func(t *testing.T, s *store.Store) {
+	each(t, func(t *testing.T, s *store.Store) {
 		var wg sync.WaitGroup
 		broken := errors.New("broken")
 		for i := range 200 {
@@ -70,7 +72,7 @@ func TestUpdate_ConcurrentOnesAreWholeOrNotAtAll(t *testing.T) {
 }
 
 func TestUpdate_APanicIsTheCallersAlone(t *testing.T) {
-	both(t, func(t *testing.T, s *store.Store) {
+	each(t, func(t *testing.T, s *store.Store) {
 		require.PanicsWithValue(t, "boom", func() {
 			_ = s.Update(t.Context(), func(tx *store.Tx) error {
 				_ = tx.PutSetting("x", "1")
@@ -84,7 +86,7 @@ func TestUpdate_APanicIsTheCallersAlone(t *testing.T) {
 }
 
 func TestUpdate_OfAContextThatIsOverDoesNothing(t *testing.T) {
-	both(t, func(t *testing.T, s *store.Store) {
+	each(t, func(t *testing.T, s *store.Store) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		require.ErrorIs(t, s.PutSetting(ctx, "x", "1"), context.Canceled)
@@ -94,7 +96,7 @@ func TestUpdate_OfAContextThatIsOverDoesNothing(t *testing.T) {
 }
 
 func TestChanged_TellsOfEveryUpdateButQuietOnes(t *testing.T) {
-	both(t, func(t *testing.T, s *store.Store) {
+	each(t, func(t *testing.T, s *store.Store) {
 		changed := s.Changed()
 		require.NoError(t, s.UpdateQuietly(t.Context(), func(tx *store.Tx) error { return tx.PutSetting("x", "1") }))
 		select {
@@ -122,7 +124,7 @@ func putCall(t *testing.T, s *store.Store, subject string) (id int64) {
 
 // TestOnWaits_IsWhatWaitingLists compares what was told, update by update, with what a new process reads.
 func TestOnWaits_IsWhatWaitingLists(t *testing.T) {
-	both(t, func(t *testing.T, s *store.Store) {
+	each(t, func(t *testing.T, s *store.Store) {
 		told := map[string]store.Waits{}
 		s.OnWaits(func(changes []store.Waits) {
 			for _, w := range changes {
@@ -225,7 +227,7 @@ func TestOpen_RefusesANewerSchemaAndASecondProcess(t *testing.T) {
 }
 
 func TestSnapshot_Restores(t *testing.T) {
-	both(t, func(t *testing.T, s *store.Store) {
+	each(t, func(t *testing.T, s *store.Store) {
 		seller := catalogue.Seller{ID: "demo", Keys: catalogue.Keys{AK: "ak"}}
 		product := catalogue.DemoProducts()[0]
 		require.NoError(t, s.Update(t.Context(), func(tx *store.Tx) error { return errors.Join(tx.PutSeller(seller), tx.PutProduct(product)) }))

@@ -55,13 +55,11 @@ func (tx *Tx) AddUsage(u UsageRecord) (int64, error) {
 			return 0, err
 		}
 	}
-	r, err := tx.tx.ExecContext(tx.ctx, "INSERT INTO usage_records ("+usageColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	var id int64
+	err := tx.row("INSERT INTO usage_records ("+usageColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING record_id",
 		u.MeteringSN, u.InstanceID, u.RelatePkgInstance, u.BeginTime, u.EndTime, u.RecordTime, u.UsageValue, millis(u.ReceivedAt),
-		u.Accepted(), u.Rejection.Code, u.Rejection.Message, u.SellerID, u.LineID, u.ProductID, string(warnings), u.Day, u.Price)
-	if err != nil {
-		return 0, err
-	}
-	return r.LastInsertId()
+		u.Accepted(), u.Rejection.Code, u.Rejection.Message, u.SellerID, u.LineID, u.ProductID, string(warnings), u.Day, u.Price).Scan(&id)
+	return id, err
 }
 
 // UsageRecords lists records, newest first.
@@ -181,7 +179,7 @@ func (s *Store) Bills(ctx context.Context, lineID, from, to string, limit int) (
 		WHERE (?1 = '' OR line_id = ?1) AND day >= ?2 AND (?3 = '' OR day <= ?3) ORDER BY line_id, day, price LIMIT ?4`, lineID, from, to, limit)
 }
 
-// InstanceByID finds an instance by the id that the ISV gave it.
-func (s *Store) InstanceByID(ctx context.Context, instanceID string) (lifecycle.Instance, error) {
-	return one(scanInstance(s.read.QueryRowContext(ctx, "SELECT "+instanceColumns+" FROM instances WHERE instance_id = ?", instanceID)))
+// InstanceByID finds an instance by the id that its ISV gave it; of any seller, then the first that has it, if sellerID is empty.
+func (s *Store) InstanceByID(ctx context.Context, sellerID, instanceID string) (lifecycle.Instance, error) {
+	return one(scanInstance(s.read.QueryRowContext(ctx, instanceByID, sellerID, instanceID)))
 }

@@ -192,9 +192,12 @@ func (p *push) item(i usage.Instance) (catalogue.Item, error) {
 	return catalogue.Item{Price: "0"}, nil
 }
 
-// Instance finds an instance by the id that the ISV gave it.
+// Instance finds an instance by the id that the ISV gave it; if it has none of that id, one of another ISV.
 func (p *push) Instance(id string) (usage.Instance, bool, error) {
-	i, err := p.tx.InstanceByID(id)
+	i, err := p.tx.InstanceByID(p.seller, id)
+	if errors.Is(err, store.ErrNotFound) {
+		i, err = p.tx.InstanceByID("", id)
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return usage.Instance{}, false, nil
 	}

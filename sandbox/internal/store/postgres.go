@@ -1,0 +1,539 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// In PostgreSQL updates run beside each other, each in a transaction that sees the database as it was at its begin (REPEATABLE READ).
+// One that would overwrite what another has changed since is rolled back by the server and run again here, so an update that reads a row
+// and writes it back is safe. One that decides by rows that it does not write has to [Tx.claim] something that all such updates write.
+//
+// A transaction whose end is not known, because the server went away in the middle of its commit, is asked for by its number once the
+// server is back: it is not run again if it was committed.
+
+const (
+	// writeConnections and readConnections are how many of each a process holds open at most. Several processes share a server, which
+	// takes 100 by default.
+	writeConnections = 12
+	readConnections  = 6
+	// patience is how long an update waits for a server that is away, and for others to be through with the same rows.
+	patience = 30 * time.Second
+	// inUsePatience is how long Open waits for the process before it: a server notices only after a moment that one was killed.
+	inUsePatience = 2 * time.Second
+)
+
+// server is what a store in PostgreSQL has besides.
+type server struct {
+	name string
+
+	gate  sync.RWMutex // read: updates, until what they changed was told; write: whoever needs the database for itself
+	turns turns        // in which what updates changed is told
+
+	held    *sql.Conn // holds the lock that makes this process the only one
+	lost    atomic.Bool
+	stop    context.CancelFunc
+	stopped chan struct{}
+
+	horizon sync.Map // by counter: an int64 up to which all is settled
+}
+
+// IsPostgres tells whether a database's name is that of one in PostgreSQL.
+func IsPostgres(name string) bool {
+	return strings.HasPrefix(name, "postgres://") || strings.HasPrefix(name, "postgresql://")
+}
+
+// Redacted is the name of a database without a password.
+func Redacted(name string) string {
+	if !IsPostgres(name) {
+		return name
+	}
+	u, err := url.Parse(name)
+	if err != nil {
+		return "postgres://…"
+	}
+	query := u.Query()
+	for key := range query {
+		if strings.Contains(key, "password") {
+			query.Set(key, "xxxxx")
+		}
+	}
+	u.RawQuery = query.Encode()
+	return u.Redacted()
+}
+
+func openPostgres(ctx context.Context, name string) (*Store, error) {
+	s := &Store{closing: make(chan struct{}), closed: make(chan struct{}), server: &server{name: Redacted(name)}}
+	s.server.turns.changed = sync.NewCond(&s.server.turns.mu)
+	if err := s.connect(ctx, name); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", s.server.name, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) connect(ctx context.Context, name string) error {
+	config, err := pgx.ParseConfig(name)
+	if err != nil {
+		return fmt.Errorf("expected postgres://user:password@host:port/database, as PostgreSQL's own programs take it: %w", err)
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 5 * time.Second
+	}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "isv-sandbox"
+	}
+	// One more, which holds the lock.
+	s.write = newHandle(stdlib.OpenDB(*config), true, writeConnections+1)
+	s.read = newHandle(stdlib.OpenDB(*config), true, readConnections)
+	if err := s.server.hold(ctx, s.write.db); err != nil {
+		return err
+	}
+	return s.write.migratePostgres(ctx)
+}
+
+// lockKey is the key of a lock of the whole schema, which is a sandbox.
+const lockKey = "SELECT hashtextextended('isv-sandbox ' || $1 || ' ' || current_schema(), 0)"
+
+// hold makes this process the only one that works on the database, until it is closed.
+func (v *server) hold(ctx context.Context, db *sql.DB) error {
+	wait, cancel := context.WithTimeout(ctx, inUsePatience)
+	defer cancel()
+	for {
+		held, err := tryHold(ctx, db)
+		if err != nil {
+			return err
+		}
+		if held != nil {
+			v.held = held
+			break
+		}
+		select {
+		case <-wait.Done():
+			return errors.Join(ctx.Err(), ErrInUse)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	background, stop := context.WithCancel(context.Background())
+	v.stop, v.stopped = stop, make(chan struct{})
+	go v.keep(background, db)
+	return nil
+}
+
+// tryHold gives a connection that holds the lock, or nil if another has it.
+func tryHold(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var free bool
+	err = conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock(("+lockKey+"))", "process").Scan(&free)
+	if err == nil && free {
+		return conn, nil
+	}
+	return nil, errors.Join(err, discard(conn))
+}
+
+// keep looks after the lock. When the server goes away it is free, so it is taken again before anything is written.
+func (v *server) keep(ctx context.Context, db *sql.DB) {
+	defer close(v.stopped)
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if v.held != nil {
+			alive, cancel := context.WithTimeout(ctx, 10*time.Second)
+			err := v.held.PingContext(alive)
+			cancel()
+			if err == nil || ctx.Err() != nil {
+				continue
+			}
+			_ = discard(v.held)
+			v.held = nil
+			v.lost.Store(true)
+		}
+		if held, err := tryHold(ctx, db); err == nil && held != nil {
+			v.held = held
+			v.lost.Store(false)
+		}
+	}
+}
+
+func (v *server) close() {
+	v.gate.Lock() // until the updates under way have ended; those that come later are refused
+	defer v.gate.Unlock()
+	if v.stop != nil {
+		v.stop()
+		<-v.stopped
+	}
+	if v.held != nil {
+		_ = discard(v.held)
+	}
+}
+
+// discard closes a connection for good, which ends all that it holds.
+func discard(conn *sql.Conn) error {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	if err := conn.Close(); !errors.Is(err, sql.ErrConnDone) {
+		return err
+	}
+	return nil
+}
+
+// migratePostgres brings the schema to the newest version. Processes that start at the same time do it one after the other.
+func (h *handle) migratePostgres(ctx context.Context) (err error) {
+	files, err := fs.Glob(migrations, "migrations/postgres/*.sql")
+	if err != nil {
+		return err
+	}
+	conn, err := h.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, discard(conn)) }() // which gives the lock back
+	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock(("+lockKey+"))", "migration"); err != nil {
+		return err
+	}
+	if _, err := conn.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)"); err != nil {
+		return err
+	}
+	var version int
+	if err := conn.QueryRowContext(ctx, "SELECT coalesce(max(version), 0) FROM schema_version").Scan(&version); err != nil {
+		return err
+	}
+	return migrate(files, version, func(version int, text string) error {
+		tx, err := conn.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, text); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		if _, err := tx.ExecContext(ctx, "INSERT INTO schema_version (version) VALUES ($1)", version); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		return tx.Commit()
+	})
+}
+
+// turns give updates their turn to tell what they changed. An update takes its turn when it has written everything and before it is
+// committed; one that writes the same rows later can only do so after that commit, and so has a later turn.
+type turns struct {
+	mu      sync.Mutex
+	changed *sync.Cond
+	taken   uint64
+	over    uint64
+}
+
+func (t *turns) take() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.taken++
+	return t.taken
+}
+
+// wait waits for a turn to come.
+func (t *turns) wait(turn uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.over != turn-1 {
+		t.changed.Wait()
+	}
+}
+
+// done ends a turn that was waited for.
+func (t *turns) done() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over++
+	t.changed.Broadcast()
+}
+
+// updateBeside runs an update in a transaction of its own.
+func (s *Store) updateBeside(ctx context.Context, f func(tx *Tx) error, quiet bool) error {
+	s.server.gate.RLock()
+	defer s.server.gate.RUnlock()
+	return s.untilDone(ctx, f, quiet)
+}
+
+// updateAlone runs an update while no other is under way.
+func (s *Store) updateAlone(ctx context.Context, f func(tx *Tx) error) error {
+	s.server.gate.Lock()
+	defer s.server.gate.Unlock()
+	return s.untilDone(ctx, f, false)
+}
+
+// untilDone runs an update as often as it takes.
+func (s *Store) untilDone(ctx context.Context, f func(tx *Tx) error, quiet bool) error {
+	began := time.Now()
+	duplicates := 0
+	for try := 0; ; try++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		select {
+		case <-s.closing:
+			return ErrClosed
+		default:
+		}
+		why, err := s.once(ctx, f, quiet)
+		pause := time.Duration(0)
+		switch why {
+		case final:
+			return err
+		case conflict:
+			pause = time.Duration(rand.Int64N(int64(time.Millisecond) << min(try, 6))) //nolint:gosec // it only spreads them
+		case duplicate:
+			// Another wrote the same key in the meantime: next time f sees it, and decides for itself. If it does not, it is its mistake.
+			if duplicates++; duplicates > 2 {
+				return err
+			}
+		case away:
+			pause = time.Duration(100+rand.IntN(100)) * time.Millisecond //nolint:gosec // it only spreads them
+		}
+		if time.Since(began) > patience {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-s.closing:
+			return errors.Join(err, ErrClosed)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// outcome is why an update ended.
+type outcome int
+
+const (
+	final     outcome = iota // it was committed, or failed of itself
+	conflict                 // others changed the same rows
+	duplicate                // others wrote the same key
+	away                     // the server is not there; nothing was committed
+)
+
+// once runs an update once.
+func (s *Store) once(ctx context.Context, f func(tx *Tx) error, quiet bool) (why outcome, err error) {
+	if s.server.lost.Load() {
+		return away, fmt.Errorf("the lock on the database was lost: %w", ErrInUse)
+	}
+	known := s.known() // before the begin: nothing that it sees is older
+	conn, err := s.write.db.Conn(ctx)
+	if err != nil {
+		return away, err
+	}
+	tx := &serverTx{conn: conn, handle: s.write}
+	// A statement that is broken off costs the connection, and what is done is done soon.
+	ctx = context.WithoutCancel(ctx)
+	done := false
+	defer func() {
+		if done {
+			err = errors.Join(err, conn.Close())
+		} else {
+			_ = discard(conn) // rolls back
+		}
+	}()
+	number, err := tx.begin(ctx)
+	if err != nil {
+		return tx.why(err), err
+	}
+	t := &Tx{ctx: ctx, tx: tx, store: s, known: known}
+	if err := f(t); err != nil {
+		why := tx.why(err)
+		done = tx.end(ctx, "ROLLBACK") == nil
+		return why, err
+	}
+	if tx.failed != nil { // and f took no notice
+		why := tx.why(tx.failed)
+		done = tx.end(ctx, "ROLLBACK") == nil
+		return why, tx.failed
+	}
+	turn := s.server.turns.take()
+	err = tx.end(ctx, "COMMIT")
+	done = err == nil
+	committed := err == nil
+	why = final
+	if err != nil {
+		if why = tx.why(err); why == away || why == final {
+			committed, why, err = s.asked(ctx, number, err)
+		}
+	}
+	s.server.turns.wait(turn)
+	defer s.server.turns.done()
+	if !committed {
+		return why, err
+	}
+	s.committed(t)
+	if !quiet {
+		s.wake()
+	}
+	return final, nil
+}
+
+// asked finds out what became of a transaction whose commit was not answered.
+func (s *Store) asked(ctx context.Context, number string, lost error) (committed bool, why outcome, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		var status sql.NullString
+		err := s.read.db.QueryRowContext(ctx, "SELECT pg_xact_status($1::text::xid8)", number).Scan(&status)
+		switch {
+		case err != nil || status.String == "in progress":
+		case status.String == "committed":
+			return true, final, nil
+		default:
+			return false, away, lost // rolled back, so it may be run again
+		}
+		select {
+		case <-ctx.Done():
+			return false, final, fmt.Errorf("nobody knows whether an update was committed: %w", lost)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// serverTx is a transaction in PostgreSQL. It does without sql.Tx to learn the transaction's number with its begin, in one exchange, and
+// whether its commit was one.
+type serverTx struct {
+	conn   *sql.Conn
+	handle *handle
+	failed error // the first error of a statement, after which the server takes no other
+}
+
+func (t *serverTx) note(err error) error {
+	if t.failed == nil && err != nil {
+		t.failed = err
+	}
+	return err
+}
+
+// begin begins and gives the transaction's number.
+func (t *serverTx) begin(ctx context.Context) (number string, err error) {
+	err = t.conn.Raw(func(c any) error {
+		conn := c.(*stdlib.Conn).Conn().PgConn() //nolint:forcetypeassert // the pool was opened with this driver
+		results, err := conn.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_current_xact_id()::text").ReadAll()
+		if err != nil {
+			return err
+		}
+		number = string(results[1].Rows[0][0])
+		return nil
+	})
+	return number, err
+}
+
+// end commits or rolls back.
+func (t *serverTx) end(ctx context.Context, how string) error {
+	return t.conn.Raw(func(c any) error {
+		conn := c.(*stdlib.Conn).Conn().PgConn() //nolint:forcetypeassert // as above
+		results, err := conn.Exec(ctx, how).ReadAll()
+		if err != nil {
+			return err
+		}
+		if tag := results[0].CommandTag.String(); tag != how {
+			return fmt.Errorf("%s was answered with %s", how, tag)
+		}
+		return nil
+	})
+}
+
+// ExecContext runs a statement that gives no rows.
+func (t *serverTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	r, err := t.conn.ExecContext(ctx, t.handle.text(query), postgresArgs(args)...)
+	return r, t.note(err)
+}
+
+// QueryContext runs a query that gives rows.
+func (t *serverTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	rows, err := t.conn.QueryContext(ctx, t.handle.text(query), postgresArgs(args)...)
+	return rows, t.note(err)
+}
+
+// QueryRowContext runs a query that gives one row.
+func (t *serverTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	row := t.conn.QueryRowContext(ctx, t.handle.text(query), postgresArgs(args)...)
+	_ = t.note(row.Err())
+	return row
+}
+
+// why tells why an update failed with an error.
+func (t *serverTx) why(err error) outcome {
+	for _, err := range []error{t.failed, err} { // f may have made another error of the first
+		var answer *pgconn.PgError
+		if !errors.As(err, &answer) {
+			continue
+		}
+		switch answer.Code {
+		case "40001", "40P01": // serialization failure, deadlock
+			return conflict
+		case "23505":
+			return duplicate
+		case "57P01", "57P02", "57P03", "25006", "53300": // shut down, crashed, starting up, a standby, too many connections
+			return away
+		}
+		if strings.HasPrefix(answer.Code, "08") {
+			return away
+		}
+	}
+	gone := t.conn.Raw(func(c any) error {
+		if c.(*stdlib.Conn).Conn().IsClosed() { //nolint:forcetypeassert // as above
+			return errors.New("gone")
+		}
+		return nil
+	})
+	if gone != nil {
+		return away
+	}
+	return final
+}
+
+// claim makes an update one that conflicts with every other that claims the same row, so that what it reads of all that belongs to that
+// row is true when it is committed. The query writes the row as it is.
+func (tx *Tx) claim(query string, key string) error {
+	if tx.store.server == nil {
+		return nil // one at a time
+	}
+	if _, reads := tx.tx.(view); reads {
+		return nil
+	}
+	return tx.exec(query, key)
+}
+
+// settled gives the highest id of a table up to which everything is committed or never will be.
+func (s *Store) settled(ctx context.Context, counter string) (id int64, err error) {
+	if s.server == nil {
+		return math.MaxInt64, nil // one writer
+	}
+	if err := s.read.db.QueryRowContext(ctx, "SELECT settled($1::text::regclass)", counter).Scan(&id); err != nil {
+		return 0, err
+	}
+	// What was settled stays so, even if somebody notes an older id now: he gets a newer one.
+	for {
+		earlier, loaded := s.server.horizon.LoadOrStore(counter, id)
+		if before, _ := earlier.(int64); !loaded || id <= before {
+			return max(id, before), nil
+		}
+		if s.server.horizon.CompareAndSwap(counter, earlier, id) {
+			return id, nil
+		}
+	}
+}
