@@ -48,11 +48,15 @@ func (s *server) acceptLicenses(ctx context.Context, orderID string) (placed san
 
 func (s *server) licenseView(ctx context.Context, l license.License) (sandboxapi.License, error) {
 	pending, err := s.s.Store().PendingCallsOf(ctx, licensebook.Subject(l.Code))
+	return viewOfLicense(l, pending), err
+}
+
+func viewOfLicense(l license.License, pending int) sandboxapi.License {
 	return sandboxapi.License{
 		License: l.Code, Status: l.Status, OrderID: l.OrderID, OrderLineID: l.OrderLineID, SellerID: l.SellerID, ProductCode: l.ProductCode,
 		SKUCode: l.SKUCode, ProductID: l.ProductID, Quantity: l.Quantity, CreateTime: l.CreateTime, Period: l.Period, ActivateTime: l.ActivateTime,
 		ExpireTime: l.ExpireTime, ReleaseTime: l.ReleaseTime, Violation: l.Violation, Renewals: len(l.Renewals), CallsPending: pending,
-	}, err
+	}
 }
 
 // licenseMoved is what came of a move, or its error.
@@ -86,9 +90,16 @@ func (s *server) ListLicenses(ctx context.Context, r ListLicensesRequestObject) 
 }
 
 func (s *server) GetLicense(ctx context.Context, r GetLicenseRequestObject) (GetLicenseResponseObject, error) {
+	// What is under way is counted first, so that the licence is shown with what came of that which is not.
+	pending, err := s.s.Store().PendingCallsOf(ctx, licensebook.Subject(r.License))
+	if err != nil {
+		return nil, err
+	}
 	l, err := s.s.Store().License(ctx, "", r.License)
-	view, err := s.licenseMoved(ctx, l, err)
-	return GetLicense200JSONResponse(view), err
+	if err != nil {
+		return nil, err
+	}
+	return GetLicense200JSONResponse(viewOfLicense(l, pending)), nil
 }
 
 func (s *server) HandOverLicense(ctx context.Context, r HandOverLicenseRequestObject) (HandOverLicenseResponseObject, error) {

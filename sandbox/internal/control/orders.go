@@ -69,13 +69,17 @@ func (s *server) GetOrder(ctx context.Context, r GetOrderRequestObject) (GetOrde
 
 func (s *server) instanceView(ctx context.Context, i lifecycle.Instance) (sandboxapi.Instance, error) {
 	pending, err := s.s.Store().PendingCalls(ctx, i.OrderLineID)
+	return viewOfInstance(i, pending), err
+}
+
+func viewOfInstance(i lifecycle.Instance, pending int) sandboxapi.Instance {
 	return sandboxapi.Instance{
 		OrderLineID: i.OrderLineID, OrderID: i.OrderID, InstanceID: i.InstanceID, Status: i.Status, ChargingMode: string(i.ChargingMode),
 		SellerID: i.SellerID, ProductCode: i.ProductCode, BuyerID: i.BuyerID,
 		SKUCode: i.Product.SKUCode, ProductID: i.Product.ProductID, Quantity: i.Product.Quantity,
 		Trial: i.Trial, PackageAmount: i.Package.Amount, UsedUp: i.Package.UsedUp, Violation: i.Violation,
 		CreateTime: i.CreateTime, ExpireTime: i.ExpireTime, ReleaseTime: i.ReleaseTime, FrontEndURL: i.FrontEndURL, CallsPending: pending,
-	}, err
+	}
 }
 
 // placed shows an order and the instances that it is about.
@@ -172,14 +176,16 @@ func (s *server) GetInstance(ctx context.Context, r GetInstanceRequestObject) (G
 	defer expired.Stop()
 	for {
 		changed := s.s.Store().Changed() // before the look, so that no change falls between
+		// What is under way is counted first, so that the instance is shown with what came of that which is not.
+		pending, err := s.s.Store().PendingCalls(ctx, r.OrderLineID)
+		if err != nil {
+			return nil, err
+		}
 		i, err := s.s.Store().Instance(ctx, r.OrderLineID)
 		if err != nil {
 			return nil, err
 		}
-		view, err := s.instanceView(ctx, i)
-		if err != nil {
-			return nil, err
-		}
+		view := viewOfInstance(i, pending)
 		if r.Params.Until == "" || view.Status == r.Params.Until && view.CallsPending == 0 {
 			return GetInstance200JSONResponse(view), nil
 		}

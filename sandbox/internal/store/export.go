@@ -188,7 +188,10 @@ func (s *Store) replaceAll(ctx context.Context, fill func(conn *pgx.Conn, list [
 	}
 	s.server.gate.Lock()
 	defer s.server.gate.Unlock()
-	defer s.forget()
+	defer func() {
+		s.forget()
+		s.server.horizon.Clear() // numbers may begin anew
+	}()
 	conn, err := s.write.db.Conn(ctx)
 	if err != nil {
 		return err
@@ -212,7 +215,7 @@ func (s *Store) replaceAll(ctx context.Context, fill func(conn *pgx.Conn, list [
 			return err
 		}
 		if t.counter != "" {
-			if err := t.count(ctx, tx, t.counter, 0); err != nil {
+			if _, err := tx.ExecContext(ctx, setCounter, t.name, t.counter, 0); err != nil {
 				return err
 			}
 		}
@@ -224,11 +227,8 @@ func (s *Store) replaceAll(ctx context.Context, fill func(conn *pgx.Conn, list [
 	return tx.Commit()
 }
 
-// count has a counter go on after a number.
-func (t table) count(ctx context.Context, tx *sql.Tx, column string, after int64) error {
-	_, err := tx.ExecContext(ctx, "SELECT setval(pg_get_serial_sequence(quote_ident($1::text), $2::text), $3::bigint + 1, false)", t.name, column, after)
-	return err
-}
+// setCounter has a counter go on after a number.
+const setCounter = "SELECT setval(pg_get_serial_sequence(quote_ident($1::text), $2::text), greatest($3::bigint, 1), $3::bigint > 0)"
 
 func (t table) load(ctx context.Context, from *sql.DB, to *pgx.Conn) error {
 	order := ""
@@ -265,7 +265,7 @@ func (t table) load(ctx context.Context, from *sql.DB, to *pgx.Conn) error {
 			Scan(&highest); err != nil {
 			return err
 		}
-		if _, err := to.Exec(ctx, "SELECT setval(pg_get_serial_sequence(quote_ident($1::text), $2::text), $3::bigint + 1, false)", t.name, column, highest); err != nil {
+		if _, err := to.Exec(ctx, setCounter, t.name, column, highest); err != nil {
 			return err
 		}
 	}

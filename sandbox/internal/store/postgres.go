@@ -523,6 +523,8 @@ func (s *Store) settled(ctx context.Context, counter string) (id int64, err erro
 	if s.server == nil {
 		return math.MaxInt64, nil // one writer
 	}
+	s.server.gate.RLock() // numbers may begin anew while somebody has it all
+	defer s.server.gate.RUnlock()
 	if err := s.read.db.QueryRowContext(ctx, "SELECT settled($1::text::regclass)", counter).Scan(&id); err != nil {
 		return 0, err
 	}

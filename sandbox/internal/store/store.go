@@ -166,9 +166,14 @@ func (s *Store) open(ctx context.Context, name, dsn string) (err error) {
 // ErrClosed is returned by updates of a store that is closed.
 var ErrClosed = errors.New("store: closed")
 
-// Close closes the database. It is called once.
+// Close closes the database. Once it is closed it does nothing.
 func (s *Store) Close() (err error) {
-	close(s.closing)
+	select {
+	case <-s.closing:
+		return nil
+	default:
+		close(s.closing)
+	}
 	if s.writing {
 		<-s.closed
 	}
