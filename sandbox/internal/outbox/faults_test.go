@@ -199,3 +199,18 @@ func (e ending) Ended(*store.Tx, store.Call, delivery.Result, bool, time.Time) e
 	e.stop()
 	return nil
 }
+
+// TestDeliver_LeavesAloneWhatHasEnded is about a call that ended without the queue being told, because nobody knew: it is told now, and
+// the ISV is not.
+func TestDeliver_LeavesAloneWhatHasEnded(t *testing.T) {
+	b := newBench(t)
+	id := b.add(tenant("a"))[0]
+	require.NoError(t, b.Deliver(t.Context(), id))
+	require.Equal(t, []string{"tenantSynca"}, b.received())
+	var told []store.Waits
+	b.store.OnWaits(func(changes []store.Waits) { told = append(told, changes...) })
+	require.NoError(t, b.Deliver(t.Context(), id))
+	require.Empty(t, b.received())
+	require.Equal(t, []store.Waits{{Subject: "kit/t-1", CallID: id, Seq: b.call(id).Seq}}, told)
+	require.Equal(t, 1, b.call(id).Attempts)
+}

@@ -98,12 +98,12 @@ func (s *Store) export(ctx context.Context, name string) (err error) {
 }
 
 func (t table) export(ctx context.Context, from, to *sql.Tx) error {
-	rows, err := from.QueryContext(ctx, `SELECT `+t.list()+` FROM "`+t.name+`"`)
+	rows, err := from.QueryContext(ctx, `SELECT `+t.list()+` FROM "`+t.name+`"`) //nolint:gosec // a table of our own schema
 	if err != nil {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
-	insert, err := to.PrepareContext(ctx, `INSERT INTO "`+t.name+`" (`+t.list()+`) VALUES (?`+strings.Repeat(", ?", len(t.columns)-1)+`)`)
+	insert, err := to.PrepareContext(ctx, `INSERT INTO "`+t.name+`" (`+t.list()+`) VALUES (?`+strings.Repeat(", ?", len(t.columns)-1)+`)`) //nolint:gosec // as above
 	if err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (s *Store) replaceAll(ctx context.Context, fill func(conn *pgx.Conn, list [
 	}
 	list = slices.DeleteFunc(list, func(t table) bool { return slices.Contains(keep, t.name) })
 	for _, t := range list {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM "`+t.name+`"`); err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM "`+t.name+`"`); err != nil { //nolint:gosec // as above
 			return err
 		}
 		if t.counter != "" {
@@ -235,7 +235,7 @@ func (t table) load(ctx context.Context, from *sql.DB, to *pgx.Conn) error {
 	if t.hasRowID() {
 		order = " ORDER BY rowid"
 	}
-	rows, err := from.QueryContext(ctx, `SELECT `+t.list()+` FROM "`+t.name+`"`+order)
+	rows, err := from.QueryContext(ctx, `SELECT `+t.list()+` FROM "`+t.name+`"`+order) //nolint:gosec // as above
 	if err != nil {
 		return err
 	}

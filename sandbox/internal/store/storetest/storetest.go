@@ -36,7 +36,7 @@ var schemas atomic.Int64
 // database in it. Where there is none, the test is skipped.
 func Postgres(t testing.TB) string {
 	t.Helper()
-	server := os.Getenv("ISVKIT_TEST_POSTGRES")
+	server := os.Getenv("ISVKIT_TEST_POSTGRES") //nolint:forbidigo // tests alone are told so
 	if server == "" {
 		t.Skip("skipped: needs PostgreSQL (set ISVKIT_TEST_POSTGRES, see .ci/run)")
 	}
