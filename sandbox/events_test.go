@@ -130,7 +130,10 @@ func TestEvents_WhoResumesMissesNothing(t *testing.T) {
 	m := start(t, provider.URL)
 	first := m.stream(t.Context(), "", "")
 
-	const changes, orders = 1000, 60
+	changes, orders := 1000, 60
+	if underRace {
+		changes, orders = 100, 12
+	}
 	var writers sync.WaitGroup
 	for w := range 4 {
 		writers.Go(func() {

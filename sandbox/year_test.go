@@ -238,8 +238,12 @@ func (y *aYear) state() string {
 func TestSandbox_TwoYearsWithOneSeedAreEqual(t *testing.T) {
 	t.Parallel()
 	first, second, other := newYear(t, 7), newYear(t, 7), newYear(t, 8)
+	instances := 60
+	if underRace {
+		instances = 10
+	}
 	for _, y := range []*aYear{first, second, other} {
-		y.live(60)
+		y.live(instances)
 		count := y.check()
 		require.Positive(t, count[sandboxapi.InstanceReady])
 		require.Positive(t, count[sandboxapi.InstanceReleased])

@@ -54,7 +54,7 @@ func TestPlay(t *testing.T) {
 
 	code, stdout, _ := p.command("play", good)
 	require.Equal(t, 0, code, stdout)
-	require.Regexp(t, `^ok    \S+good.yaml  bought and left \(3 steps, \d+m?s\)\n1 passed, 0 failed, 0 could not be played\n$`, stdout)
+	require.Regexp(t, `^ok    \S+good.yaml  bought and left \(3 steps, [\d.]+m?s\)\n1 passed, 0 failed, 0 could not be played\n$`, stdout)
 
 	code, stdout, _ = p.command("play", filepath.Join(dir, "s"))
 	require.Equal(t, 1, code)
