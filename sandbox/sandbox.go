@@ -23,11 +23,11 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/access"
 	"github.com/isvkit/isvkit/sandbox/internal/authcentre"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
@@ -83,6 +83,12 @@ type Attempt = delivery.Sent
 // Exchange is one request to the open API and how it was answered.
 type Exchange = openapiserver.Exchange
 
+// Limits are what one seller may take of a shared sandbox. 0 is no limit.
+type Limits = access.Limits
+
+// SharedLimits are limits for a sandbox that many sellers share: far more than a test needs, far less than a machine can do.
+var SharedLimits = access.SharedLimits
+
 // Config is what a sandbox can be told. The zero value is a sandbox in memory with random keys that knows no ISV yet.
 type Config struct {
 	// Database is a file, made if there is none, or postgres://user:password@host:port/database, a schema of its own in PostgreSQL (another
@@ -97,6 +103,13 @@ type Config struct {
 	HTTPClient *http.Client
 	// Now is real time. Default: time.Now.
 	Now func() time.Time
+	// Tokens closes the control API to the control token: only tokens that createToken made are taken, which say who asks and what he
+	// may do. [Sandbox.OperatorToken] makes the first. Without it, the control token is the operator's, and tokens are taken as well.
+	Tokens bool
+	// SellerTokenTTL is how long a seller's token is good if nobody says otherwise. Default: a day.
+	SellerTokenTTL time.Duration
+	// Limits are what one seller may take. The zero value sets none; see [SharedLimits].
+	Limits Limits
 	// Seed makes the ids of orders repeatable: with the same seed, the same purchases at the same times on the clock get the same ids.
 	// 0 means random ones.
 	Seed uint64
@@ -117,6 +130,7 @@ type Config struct {
 
 // Sandbox is a marketplace.
 type Sandbox struct {
+	now      func() time.Time // real time
 	keys     Keys
 	store    *store.Store
 	clock    *clock.Clock
@@ -131,7 +145,7 @@ type Sandbox struct {
 	kit      *kitbook.Book
 	centres  http.Handler
 
-	asked atomic.Pointer[doctor.Asked] // the latest request to the open API
+	asked sync.Map // the latest request to the open API, *doctor.Asked, by seller; of anybody under ""
 
 	mu         sync.Mutex
 	marketURL  string
@@ -154,6 +168,9 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	if cfg.ProductionAddress != "" {
 		if err := catalogue.CheckAddress(cfg.ProductionAddress); err != nil {
 			return nil, fmt.Errorf("sandbox: %w", err)
@@ -169,7 +186,7 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	s := &Sandbox{keys: keys, store: st, log: cfg.Logger, marketURL: cfg.MarketURL, controlURL: cfg.ControlURL, centreURL: cfg.AuthCentreURL}
+	s := &Sandbox{now: cfg.Now, keys: keys, store: st, log: cfg.Logger, marketURL: cfg.MarketURL, controlURL: cfg.ControlURL, centreURL: cfg.AuthCentreURL}
 	if err := s.load(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: database %s: %w", store.Redacted(cfg.Database), err), st.Close())
 	}
@@ -189,12 +206,16 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	s.queue = queue.New(st, s.clock, queue.Work{Deliver: s.outbox.Deliver, Tick: s.tick}, cfg.Logger)
 	s.openAPI, err = openapiserver.New(openapiserver.Config{
 		Store: st, Clock: s.clock, Usage: usagebook.New(st, s.clock, s.book.UsedUp), Licenses: s.licenses, Observe: cfg.Observe, Log: cfg.Logger,
-		Seen: s.seen,
+		Seen: s.seen, Rates: access.NewRates(cfg.Limits.OpenAPIRate, cfg.Now),
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
 	}
-	s.control = control.New(driver{s}, keys.ControlToken, cfg.Logger)
+	who := control.Access{ControlToken: keys.ControlToken, SellerTTL: cfg.SellerTokenTTL, Limits: cfg.Limits, Now: cfg.Now}
+	if cfg.Tokens {
+		who.ControlToken = ""
+	}
+	s.control = control.New(driver{s}, who, cfg.Logger)
 	return s, nil
 }
 
@@ -228,7 +249,32 @@ func (s *Sandbox) load(ctx context.Context, cfg Config) error {
 	if err := s.loadClock(ctx); err != nil {
 		return err
 	}
-	return s.store.Update(ctx, func(tx *store.Tx) error { return s.seed(tx, cfg.ProductionAddress) })
+	return s.store.Update(ctx, func(tx *store.Tx) error {
+		keys, err := tx.TokenKeys()
+		if err == nil && len(keys) == 0 {
+			err = tx.AddTokenKey(access.NewKey(cfg.Now()))
+		}
+		return errors.Join(err, s.seed(tx, cfg.ProductionAddress))
+	})
+}
+
+// operatorTTL is the life of the operator's token that the sandbox makes by itself. It is renewed when half of it is over.
+const operatorTTL = 7 * 24 * time.Hour
+
+// OperatorToken gives an operator's token for the control API, good for a week: the one that is given, if there is one, as long as the key
+// that signed it still signs and half of its life is ahead; else a new one.
+func (s *Sandbox) OperatorToken(ctx context.Context, earlier string) (string, error) {
+	keys, err := s.store.TokenKeys(ctx)
+	if err != nil {
+		return "", err
+	}
+	now := s.now()
+	newest, _ := keys.Newest()
+	if p, err := keys.Verify(earlier, now); err == nil && p.Role == access.Operator && p.KeyID == newest.ID && p.Expires.Sub(now) > operatorTTL/2 {
+		return earlier, nil
+	}
+	text, _, err := keys.Issue(access.Operator, "", operatorTTL, now)
+	return text, err
 }
 
 // loadClock sets the clock as the database says.
@@ -482,7 +528,11 @@ func (s *Sandbox) UsageRecords(ctx context.Context, limit int) ([]sandboxapi.Usa
 
 // seen remembers what the ISV asked for last, for the doctor.
 func (s *Sandbox) seen(x *Exchange) {
-	s.asked.Store(&doctor.Asked{Operation: x.Operation, Path: x.Path, Status: x.Status, Code: x.Code, Detail: x.Detail})
+	asked := &doctor.Asked{Operation: x.Operation, Path: x.Path, Status: x.Status, Code: x.Code, Detail: x.Detail}
+	s.asked.Store("", asked)
+	if x.SellerID != "" {
+		s.asked.Store(x.SellerID, asked)
+	}
 }
 
 // driver shows a Sandbox to the control API without making all of it public.
@@ -497,11 +547,16 @@ func (d driver) Clock() *clock.Clock             { return d.clock }
 func (d driver) Version() string                 { return Version }
 func (d driver) Kit() *kitbook.Book              { return d.kit }
 func (d driver) HasKeyFile(sellerID string) bool { return sellerID == catalogue.DemoSeller }
-func (d driver) LastAsked() *doctor.Asked        { return d.asked.Load() }
 
-func (d driver) SetProductionAddress(ctx context.Context, address string) error {
+func (d driver) LastAsked(sellerID string) *doctor.Asked {
+	asked, _ := d.asked.Load(sellerID)
+	latest, _ := asked.(*doctor.Asked)
+	return latest
+}
+
+func (d driver) SetProductionAddress(ctx context.Context, sellerID, address string) error {
 	return d.store.Update(ctx, func(tx *store.Tx) error {
-		seller, err := tx.Seller(catalogue.DemoSeller)
+		seller, err := tx.Seller(sellerID)
 		if err != nil {
 			return err
 		}

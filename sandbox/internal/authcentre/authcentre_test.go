@@ -135,7 +135,7 @@ func instance(line string) lifecycle.Instance {
 // bind makes a tenant that binds an instance, and gives what its ISV is told.
 func (c *centre) bind(code, line string) (_ kit.Tenant, clientID, clientSecret string) {
 	c.t.Helper()
-	tenant, err := c.book.CreateTenant(c.t.Context(), code, strings.ToUpper(code), []kit.Department{{OrgCode: "sales", OrgName: "Sales"}})
+	tenant, err := c.book.CreateTenant(c.t.Context(), "", code, strings.ToUpper(code), []kit.Department{{OrgCode: "sales", OrgName: "Sales"}})
 	require.NoError(c.t, err)
 	tenant, calls, err := c.book.Bind(c.t.Context(), tenant.ID, line)
 	require.NoError(c.t, err)

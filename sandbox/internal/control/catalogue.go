@@ -12,6 +12,7 @@ import (
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/access"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
@@ -29,12 +30,15 @@ func sellerView(s catalogue.Seller) sandboxapi.Seller {
 	return sandboxapi.Seller{SellerID: s.ID, Name: s.Name, ProductionAddress: s.Address}
 }
 
-// ListSellers lists the sellers without their keys.
+// ListSellers lists the sellers without their keys; a seller sees itself.
 func (s *server) ListSellers(ctx context.Context, _ ListSellersRequestObject) (ListSellersResponseObject, error) {
 	sellers, err := s.s.Store().Sellers(ctx)
-	list := ListSellers200JSONResponse{Sellers: make([]sandboxapi.Seller, len(sellers))}
-	for i, v := range sellers {
-		list.Sellers[i] = sellerView(v)
+	list := ListSellers200JSONResponse{Sellers: []sandboxapi.Seller{}}
+	only := access.From(ctx).Scope()
+	for _, v := range sellers {
+		if only == "" || v.ID == only {
+			list.Sellers = append(list.Sellers, sellerView(v))
+		}
 	}
 	return list, err
 }

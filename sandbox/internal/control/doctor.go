@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/access"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/doctor"
 )
@@ -14,11 +15,11 @@ import (
 const examination = 30 * time.Second
 
 func (s *server) Examine(ctx context.Context, r ExamineRequestObject) (ExamineResponseObject, error) {
-	seller, err := s.s.Store().Seller(ctx, catalogue.DemoSeller)
+	seller, err := s.s.Store().Seller(ctx, sellerOf(ctx))
 	if err != nil {
 		return nil, err
 	}
-	counts, err := s.s.Store().Counts(ctx)
+	counts, err := s.counts(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +38,7 @@ func (s *server) Examine(ctx context.Context, r ExamineRequestObject) (ExamineRe
 		return nil, err
 	}
 	findings = append(findings, doctor.AtHome(doctor.Home{
-		Ahead: s.s.Clock().Ahead(), Orders: counts.Orders, CallsWaiting: counts.CallsWaiting, MarketURL: market, Last: s.s.LastAsked(),
+		Ahead: s.s.Clock().Ahead(), Orders: counts.Orders, CallsWaiting: counts.CallsWaiting, MarketURL: market, Last: s.s.LastAsked(access.From(ctx).Scope()),
 	})...)
 	d := Examine200JSONResponse{Findings: findings}
 	for _, f := range findings {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/access"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/fault"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
@@ -45,11 +46,25 @@ func faultRule(id string, v sandboxapi.FaultRule) (r fault.Rule, err error) {
 
 func (s *server) ListFaults(ctx context.Context, _ ListFaultsRequestObject) (ListFaultsResponseObject, error) {
 	faults, err := s.s.Store().Faults(ctx)
-	list := ListFaults200JSONResponse{Faults: make([]sandboxapi.Fault, len(faults))}
-	for i, f := range faults {
-		list.Faults[i] = faultView(f)
+	if err != nil {
+		return nil, err
 	}
-	return list, err
+	list := ListFaults200JSONResponse{Faults: []sandboxapi.Fault{}}
+	seller := access.From(ctx).Scope()
+	for _, f := range faults {
+		// A seller sees those of its own products.
+		if seller != "" {
+			p, err := s.s.Store().Product(ctx, f.ProductCode)
+			switch {
+			case errors.Is(err, store.ErrNotFound) || err == nil && p.SellerID != seller:
+				continue
+			case err != nil:
+				return nil, err
+			}
+		}
+		list.Faults = append(list.Faults, faultView(f))
+	}
+	return list, nil
 }
 
 func (s *server) PutFault(ctx context.Context, r PutFaultRequestObject) (PutFaultResponseObject, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/access"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
@@ -55,7 +56,7 @@ func nonNil[T any](list []T) []T {
 
 // Redeliver sends calls again that ended.
 func (s *server) Redeliver(ctx context.Context, r RedeliverRequestObject) (RedeliverResponseObject, error) {
-	calls, err := s.s.Outbox().Redeliver(ctx, r.Body.FromCallID, r.Body.ToCallID, r.Body.OrderLineID, r.Body.Activity)
+	calls, err := s.s.Outbox().Redeliver(ctx, access.From(ctx).Scope(), r.Body.FromCallID, r.Body.ToCallID, r.Body.OrderLineID, r.Body.Activity)
 	list := Redeliver202JSONResponse{Calls: make([]sandboxapi.Call, len(calls))}
 	for i, c := range calls {
 		list.Calls[i] = callView(c)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/access"
 	"github.com/isvkit/isvkit/sandbox/internal/kit"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
@@ -98,7 +99,13 @@ func (s *server) userChanged(ctx context.Context, u store.KitUser, password stri
 }
 
 func (s *server) ListKitTenants(ctx context.Context, r ListKitTenantsRequestObject) (ListKitTenantsResponseObject, error) {
-	tenants, err := s.s.Store().KitTenants(ctx, limit(r.Params.Limit))
+	var tenants []kit.Tenant
+	var err error
+	if seller := access.From(ctx).Scope(); seller != "" {
+		tenants, err = s.s.Store().KitTenantsOfSeller(ctx, seller, limit(r.Params.Limit))
+	} else {
+		tenants, err = s.s.Store().KitTenants(ctx, limit(r.Params.Limit))
+	}
 	list := ListKitTenants200JSONResponse{Tenants: make([]sandboxapi.KitTenant, len(tenants))}
 	for i, t := range tenants {
 		list.Tenants[i] = tenantView(t)
@@ -107,7 +114,7 @@ func (s *server) ListKitTenants(ctx context.Context, r ListKitTenantsRequestObje
 }
 
 func (s *server) CreateKitTenant(ctx context.Context, r CreateKitTenantRequestObject) (CreateKitTenantResponseObject, error) {
-	t, err := s.s.Kit().CreateTenant(ctx, r.Body.TenantCode, r.Body.Name, departmentsOf(r.Body.Departments))
+	t, err := s.s.Kit().CreateTenant(ctx, access.From(ctx).Scope(), r.Body.TenantCode, r.Body.Name, departmentsOf(r.Body.Departments))
 	return CreateKitTenant201JSONResponse(tenantView(t)), kitError(err)
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/access"
 	"github.com/isvkit/isvkit/sandbox/internal/license"
 	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
@@ -76,7 +77,13 @@ func (s *server) licenseOrder(ctx context.Context, o store.Order, l license.Lice
 }
 
 func (s *server) ListLicenses(ctx context.Context, r ListLicensesRequestObject) (ListLicensesResponseObject, error) {
-	licenses, err := s.s.Store().Licenses(ctx, r.Params.OrderID, limit(r.Params.Limit))
+	var licenses []license.License
+	var err error
+	if seller := access.From(ctx).Scope(); seller != "" {
+		licenses, err = s.s.Store().LicensesOfSeller(ctx, seller, r.Params.OrderID, limit(r.Params.Limit))
+	} else {
+		licenses, err = s.s.Store().Licenses(ctx, r.Params.OrderID, limit(r.Params.Limit))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +161,13 @@ func (s *server) AskLicenseFile(ctx context.Context, r AskLicenseFileRequestObje
 }
 
 func (s *server) ListLicenseFiles(ctx context.Context, r ListLicenseFilesRequestObject) (ListLicenseFilesResponseObject, error) {
-	files, err := s.s.Store().LicenseFiles(ctx, r.Params.OrderLineID, limit(r.Params.Limit))
+	var files []store.LicenseFile
+	var err error
+	if seller := access.From(ctx).Scope(); seller != "" {
+		files, err = s.s.Store().LicenseFilesOfSeller(ctx, seller, r.Params.OrderLineID, limit(r.Params.Limit))
+	} else {
+		files, err = s.s.Store().LicenseFiles(ctx, r.Params.OrderLineID, limit(r.Params.Limit))
+	}
 	list := ListLicenseFiles200JSONResponse{LicenseFiles: make([]sandboxapi.LicenseFile, len(files))}
 	for n, f := range files {
 		list.LicenseFiles[n] = licenseFileView(f)

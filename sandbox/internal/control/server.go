@@ -1,8 +1,8 @@
 package control
 
 import (
+	"cmp"
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/access"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/doctor"
@@ -40,8 +41,7 @@ type Sandbox interface {
 	Outbox() *outbox.Outbox
 	Kit() *kitbook.Book
 	Store() *store.Store
-	ProductionAddress() string
-	SetProductionAddress(ctx context.Context, address string) error
+	SetProductionAddress(ctx context.Context, sellerID, address string) error
 	Advance(ctx context.Context, d time.Duration) error
 	Settle(ctx context.Context) error
 	AdvanceTo(ctx context.Context, t time.Time) error
@@ -50,24 +50,21 @@ type Sandbox interface {
 	Snapshot(ctx context.Context, file string) error
 	Restore(ctx context.Context, file string) error
 	Reset(ctx context.Context) error
-	HasKeyFile(sellerID string) bool // the seller's keys come from the key file
-	LastAsked() *doctor.Asked
+	HasKeyFile(sellerID string) bool         // the seller's keys come from the key file
+	LastAsked(sellerID string) *doctor.Asked // of one seller; of any if it is empty
 	Clock() *clock.Clock
 	Addresses() (market, control string)
 	Version() string
 }
 
-// New gives the handler of the control API. Every request needs the token.
-func New(s Sandbox, token string, log *slog.Logger) http.Handler {
+// New gives the handler of the control API. Every request needs the control token, or one that says who asks.
+func New(s Sandbox, a Access, log *slog.Logger) http.Handler {
+	g := newGate(s, a, log)
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = func(err error, c echo.Context) { answerError(err, c, log) }
-	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+	e.Use(g.identify, func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			given, ok := strings.CutPrefix(c.Request().Header.Get("Authorization"), "Bearer ")
-			if !ok || subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
-				return &problem{http.StatusUnauthorized, "unauthorized", "expected Authorization: Bearer with the control token from the key file"}
-			}
 			limit := int64(maxBody)
 			if c.Request().URL.Path == "/v1/restore" {
 				limit = maxSnapshot
@@ -76,11 +73,14 @@ func New(s Sandbox, token string, log *slog.Logger) http.Handler {
 			return next(c)
 		}
 	})
-	RegisterHandlers(e, NewStrictHandler(&server{s}, nil))
+	RegisterHandlers(e, NewStrictHandler(&server{s, a}, []StrictMiddlewareFunc{g.authorise}))
 	return e
 }
 
-type server struct{ s Sandbox }
+type server struct {
+	s      Sandbox
+	access Access
+}
 
 var _ StrictServerInterface = (*server)(nil)
 
@@ -98,20 +98,46 @@ func answerError(err error, c echo.Context, log *slog.Logger) {
 	if c.Response().Committed {
 		return
 	}
-	var p *problem
+	if errors.Is(err, context.Canceled) {
+		return // nobody is listening any more
+	}
+	p := problemOf(err)
+	if p == internal {
+		log.Error("control API: cannot answer", "path", c.Request().URL.Path, "error", err)
+	}
+	var many *tooManyError
+	if errors.As(err, &many) {
+		c.Response().Header().Set("Retry-After", retryAfter(many.wait))
+	}
+	c.Response().Header().Set(echo.HeaderContentType, "application/problem+json")
+	if err := c.JSON(p.status, sandboxapi.Problem{
+		Type: "isvkit:" + p.kind, Title: strings.ReplaceAll(p.kind, "-", " "), Status: p.status, Detail: p.detail,
+	}); err != nil {
+		log.Debug("control API: the answer could not be written", "error", err)
+	}
+}
+
+// internal is what an error of ours looks like from outside.
+var internal = &problem{http.StatusInternalServerError, "internal", "the sandbox's log says more"}
+
+// problemOf is how an error is answered.
+func problemOf(err error) (p *problem) {
 	var h *echo.HTTPError
 	var illegal *lifecycle.IllegalMoveError
 	var refusal *orderbook.Refusal
 	var illegalLicense *license.IllegalMoveError
+	var many *tooManyError
 	switch {
 	case errors.As(err, &p):
+	case errors.As(err, &many):
+		p = &problem{http.StatusTooManyRequests, "too-many-requests", many.why}
 	case errors.As(err, &illegal):
 		p = &problem{http.StatusConflict, "illegal-move", illegal.Error()}
 	case errors.As(err, &illegalLicense):
 		p = &problem{http.StatusConflict, "illegal-move", illegalLicense.Error()}
 	case errors.As(err, &refusal):
 		p = refused(refusal)
-	case errors.Is(err, orderbook.ErrInvalid), errors.Is(err, outbox.ErrInvalid), errors.Is(err, catalogue.ErrInvalid):
+	case errors.Is(err, orderbook.ErrInvalid), errors.Is(err, outbox.ErrInvalid), errors.Is(err, catalogue.ErrInvalid), errors.Is(err, access.ErrInvalid):
 		p = &problem{http.StatusBadRequest, "invalid", strings.TrimPrefix(err.Error(), "invalid: ")}
 	case errors.Is(err, store.ErrNoSnapshot):
 		p = &problem{http.StatusBadRequest, "no-snapshot", err.Error()}
@@ -121,18 +147,10 @@ func answerError(err error, c echo.Context, log *slog.Logger) {
 		p = &problem{http.StatusNotFound, "not-found", "no such path; see openapi/sandbox.yaml"}
 	case errors.As(err, &h):
 		p = &problem{h.Code, "invalid", fmt.Sprint(h.Message)}
-	case errors.Is(err, context.Canceled):
-		return // nobody is listening any more
 	default:
-		log.Error("control API: cannot answer", "path", c.Request().URL.Path, "error", err)
-		p = &problem{http.StatusInternalServerError, "internal", "the sandbox's log says more"}
+		p = internal
 	}
-	c.Response().Header().Set(echo.HeaderContentType, "application/problem+json")
-	if err := c.JSON(p.status, sandboxapi.Problem{
-		Type: "isvkit:" + p.kind, Title: strings.ReplaceAll(p.kind, "-", " "), Status: p.status, Detail: p.detail,
-	}); err != nil {
-		log.Debug("control API: the answer could not be written", "error", err)
-	}
+	return p
 }
 
 func limit(n int) int {
@@ -143,12 +161,32 @@ func limit(n int) int {
 }
 
 func (s *server) status(ctx context.Context) (sandboxapi.Status, error) {
-	n, err := s.s.Store().Counts(ctx)
+	n, err := s.counts(ctx)
+	if err != nil {
+		return sandboxapi.Status{}, err
+	}
+	seller, err := s.s.Store().Seller(ctx, sellerOf(ctx))
+	if errors.Is(err, store.ErrNotFound) {
+		err = nil // a token may outlive its seller
+	}
 	market, control := s.s.Addresses()
 	return sandboxapi.Status{
-		Version: s.s.Version(), MarketURL: market, ControlURL: control, ProductionAddress: s.s.ProductionAddress(), Clock: s.clock(),
+		Version: s.s.Version(), MarketURL: market, ControlURL: control, ProductionAddress: seller.Address, Clock: s.clock(),
 		Orders: n.Orders, Instances: n.Instances, CallsPending: n.CallsPending, CallsWaiting: n.CallsWaiting, UsageRecords: n.UsageRecords,
 	}, err
+}
+
+// sellerOf is the seller who asks, or the one that every sandbox has if the operator does.
+func sellerOf(ctx context.Context) string {
+	return cmp.Or(access.From(ctx).Scope(), catalogue.DemoSeller)
+}
+
+// counts counts what whoever asks may see.
+func (s *server) counts(ctx context.Context) (store.Counts, error) {
+	if seller := access.From(ctx).Scope(); seller != "" {
+		return s.s.Store().CountsOfSeller(ctx, seller)
+	}
+	return s.s.Store().Counts(ctx)
 }
 
 func (s *server) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetStatusResponseObject, error) {
@@ -160,14 +198,20 @@ func (s *server) SetProvider(ctx context.Context, r SetProviderRequestObject) (S
 	if err := catalogue.CheckAddress(r.Body.ProductionAddress); err != nil {
 		return nil, err
 	}
-	if err := s.s.SetProductionAddress(ctx, r.Body.ProductionAddress); err != nil {
+	if err := s.s.SetProductionAddress(ctx, sellerOf(ctx), r.Body.ProductionAddress); err != nil {
 		return nil, err
 	}
 	return SetProvider200JSONResponse{ProductionAddress: r.Body.ProductionAddress}, nil
 }
 
 func (s *server) ListCalls(ctx context.Context, r ListCallsRequestObject) (ListCallsResponseObject, error) {
-	calls, err := s.s.Store().Calls(ctx, r.Params.OrderLineID, limit(r.Params.Limit))
+	var calls []store.Call
+	var err error
+	if seller := access.From(ctx).Scope(); seller != "" {
+		calls, err = s.s.Store().CallsOfSeller(ctx, seller, r.Params.OrderLineID, limit(r.Params.Limit))
+	} else {
+		calls, err = s.s.Store().Calls(ctx, r.Params.OrderLineID, limit(r.Params.Limit))
+	}
 	list := ListCalls200JSONResponse{Calls: make([]sandboxapi.Call, len(calls))}
 	for i, c := range calls {
 		list.Calls[i] = callView(c)

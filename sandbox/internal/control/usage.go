@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/access"
+	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 	"github.com/isvkit/isvkit/sandbox/internal/usage"
@@ -14,7 +16,13 @@ import (
 )
 
 func (s *server) ListUsageRecords(ctx context.Context, r ListUsageRecordsRequestObject) (ListUsageRecordsResponseObject, error) {
-	records, err := s.s.Store().UsageRecords(ctx, limit(r.Params.Limit))
+	var records []store.UsageRecord
+	var err error
+	if seller := access.From(ctx).Scope(); seller != "" {
+		records, err = s.s.Store().UsageRecordsOfSeller(ctx, seller, limit(r.Params.Limit))
+	} else {
+		records, err = s.s.Store().UsageRecords(ctx, limit(r.Params.Limit))
+	}
 	list := ListUsageRecords200JSONResponse{UsageRecords: make([]sandboxapi.UsageRecord, len(records))}
 	for i, u := range records {
 		list.UsageRecords[i] = UsageView(u)
@@ -48,7 +56,13 @@ func (s *server) ListBills(ctx context.Context, r ListBillsRequestObject) (ListB
 		}
 		line = i.OrderLineID
 	}
-	bills, err := s.s.Store().Bills(ctx, line, r.Params.From, r.Params.To, limit(r.Params.Limit))
+	var bills []usage.Bill
+	var err error
+	if seller := access.From(ctx).Scope(); seller != "" {
+		bills, err = s.s.Store().BillsOfSeller(ctx, seller, line, r.Params.From, r.Params.To, limit(r.Params.Limit))
+	} else {
+		bills, err = s.s.Store().Bills(ctx, line, r.Params.From, r.Params.To, limit(r.Params.Limit))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +88,13 @@ func (s *server) ListBills(ctx context.Context, r ListBillsRequestObject) (ListB
 }
 
 func (s *server) ListPackages(ctx context.Context, r ListPackagesRequestObject) (ListPackagesResponseObject, error) {
-	instances, err := s.s.Store().Packages(ctx, limit(r.Params.Limit))
+	var instances []lifecycle.Instance
+	var err error
+	if seller := access.From(ctx).Scope(); seller != "" {
+		instances, err = s.s.Store().PackagesOfSeller(ctx, seller, limit(r.Params.Limit))
+	} else {
+		instances, err = s.s.Store().Packages(ctx, limit(r.Params.Limit))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -74,7 +74,9 @@ type Tenant struct {
 	// Domain is the base address of its auth centre, as tenantSync tells it.
 	Domain string
 	// Test says that it belongs to an application credential and not to a buyer.
-	Test        bool
+	Test bool
+	// SellerID is the seller who made it, or whose credential it belongs to; empty: the operator made it.
+	SellerID    string
 	Departments []Department // parents may stand behind their children
 	Bindings    []Binding    // in the order in which they came to be
 }

@@ -50,7 +50,7 @@ func (b *Book) CreateApplication(ctx context.Context, app kit.Application) (_ ki
 		}
 		app.ID = "KAPP-" + kit.RandomText(12)
 		t, err := b.createTenant(tx, kit.Tenant{
-			Code: "test-" + kit.RandomText(4), Name: "Test tenant of " + app.ProductCode, Test: true,
+			Code: "test-" + kit.RandomText(4), Name: "Test tenant of " + app.ProductCode, Test: true, SellerID: p.SellerID,
 			Departments: []kit.Department{{OrgCode: testDepartment, OrgName: "Test department"}},
 		})
 		if err != nil {

@@ -93,10 +93,11 @@ func (b *Book) move(ctx context.Context, tenantID string, f func(tx *store.Tx, t
 	return t, added, err
 }
 
-// CreateTenant makes a buyer's enterprise. No ISV hears of it before it binds an instance.
-func (b *Book) CreateTenant(ctx context.Context, code, name string, departments []kit.Department) (t kit.Tenant, err error) {
+// CreateTenant makes a buyer's enterprise, for the seller who asks for it, or for the operator if sellerID is empty. No ISV hears of it
+// before it binds an instance.
+func (b *Book) CreateTenant(ctx context.Context, sellerID, code, name string, departments []kit.Department) (t kit.Tenant, err error) {
 	err = b.store.Update(ctx, func(tx *store.Tx) error {
-		t, err = b.createTenant(tx, kit.Tenant{Code: code, Name: name, Departments: departments})
+		t, err = b.createTenant(tx, kit.Tenant{SellerID: sellerID, Code: code, Name: name, Departments: departments})
 		return err
 	})
 	return t, err

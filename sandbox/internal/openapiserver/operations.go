@@ -74,7 +74,7 @@ func (x Exchange) Violations() []string {
 		schema, err = contract.Marketplace().At("/components/schemas/GatewayErrorAnswer")
 	case f == fault.ServerError:
 		schema, err = contract.Marketplace().Response(o.method, o.path, http.StatusInternalServerError)
-	case o.id == "" || o.method != x.Method || x.Status == 413:
+	case o.id == "" || o.method != x.Method || x.Status == 413 || x.Status == 429:
 		schema, err = contract.Marketplace().At("/components/schemas/GatewayErrorAnswer")
 		if o.kind == licenses && x.Status == 405 {
 			schema, err = contract.Marketplace().At("/components/schemas/LicenseErrorAnswer")

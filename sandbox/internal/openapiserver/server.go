@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
+	"github.com/isvkit/isvkit/sandbox/internal/access"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/license"
 	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
@@ -57,6 +60,7 @@ type Config struct {
 	Observe  func(Exchange)
 	Seen     func(*Exchange) // like Observe, but without the answer's body, and only until it returns
 	Log      *slog.Logger
+	Rates    *access.Rates // how often a seller may ask; nil: as often as it likes
 }
 
 // New gives the handler of the open API.
@@ -187,7 +191,27 @@ func (s *server) pass(c echo.Context, x *Exchange, o operation, next echo.Handle
 		return refuse(http.StatusUnauthorized, "APIGW.0301", "Incorrect IAM authentication information: no such AK")
 	}
 	x.SellerID = seller.ID
+	if err := s.often(c, o, seller.ID); err != nil {
+		return err
+	}
 	return next(c)
+}
+
+// often refuses a seller that asks too often, as the contract says: HTTP 406 and code 0250. Of licence calls it knows no such code; what is
+// answered there is what the gateway answers, like the fault rate-limit.
+func (s *server) often(c echo.Context, o operation, sellerID string) error {
+	if s.cfg.Rates == nil {
+		return nil
+	}
+	wait, ok := s.cfg.Rates.Take(sellerID)
+	if ok {
+		return nil
+	}
+	c.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	if o.kind == orders || o.kind == pushes {
+		return refuse(http.StatusNotAcceptable, "MKT.0250", "Too many requests: try again after the seconds in Retry-After")
+	}
+	return refuse(http.StatusTooManyRequests, "APIGW.0308", "The throttling threshold has been reached")
 }
 
 // answerError is the one place where an error becomes an answer.

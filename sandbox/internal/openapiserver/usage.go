@@ -19,8 +19,14 @@ const maxRecords = 1000
 // PushUsage takes usage records in the newer form.
 func (s *server) PushUsage(c echo.Context, params marketplaceapi.PushUsageParams) error {
 	x := exchangeOf(c)
+	known := x.SellerID != ""
 	if err := s.bodySign(c, x, signature.Params{Signature: params.Signature, Timestamp: params.TS, Nonce: params.Nonce}); err != nil {
 		return err
+	}
+	if !known { // only now it is
+		if err := s.often(c, operationOf(x.Path), x.SellerID); err != nil {
+			return err
+		}
 	}
 	rejected, err := s.take(c, true)
 	if err != nil {

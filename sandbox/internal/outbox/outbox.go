@@ -277,14 +277,15 @@ func (o *Outbox) Restart(ctx context.Context, callID int64) (call store.Call, er
 const maxRedeliveries = 1000
 
 // Redeliver sends calls again that ended, as new calls with the same content and in the same order. They have a subject of their own,
-// so they do not hold up what is under way, and nothing follows from them: the ISV has to answer as it did.
-func (o *Outbox) Redeliver(ctx context.Context, first, last int64, lineID, activity string) (again []store.Call, err error) {
+// so they do not hold up what is under way, and nothing follows from them: the ISV has to answer as it did. Only calls of one seller are
+// looked at if sellerID is not empty.
+func (o *Outbox) Redeliver(ctx context.Context, sellerID string, first, last int64, lineID, activity string) (again []store.Call, err error) {
 	if first == 0 && lineID == "" {
 		return nil, fmt.Errorf("%w: say which calls: fromCallId, or orderLineId", ErrInvalid)
 	}
 	err = o.store.Update(ctx, func(tx *store.Tx) error {
 		again = nil
-		calls, err := tx.EndedCalls(first, max(first, last), lineID, activity, maxRedeliveries+1)
+		calls, err := tx.EndedCalls(sellerID, first, max(first, last), lineID, activity, maxRedeliveries+1)
 		switch {
 		case err != nil:
 			return err

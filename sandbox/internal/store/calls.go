@@ -370,8 +370,8 @@ func (s *Store) Attempt(ctx context.Context, id int64) (Attempt, error) {
 }
 
 // EndedCalls lists calls that are no longer attempted, oldest first: those with numbers from first to last, or all if first is 0; of one
-// instance and one activity, if given.
-func (tx *Tx) EndedCalls(first, last int64, lineID, activity string, limit int) ([]Call, error) {
+// seller, instance and activity, if given.
+func (tx *Tx) EndedCalls(sellerID string, first, last int64, lineID, activity string, limit int) ([]Call, error) {
 	return collect(tx.ctx, tx.tx, scanCall, "SELECT "+callColumns+` FROM calls WHERE status <> 'pending' AND (CAST(?1 AS BIGINT) = 0 OR call_id BETWEEN CAST(?1 AS BIGINT) AND ?2)
-		AND (?3 = '' OR line_id = ?3) AND (?4 = '' OR activity = ?4) ORDER BY call_id LIMIT ?5`, first, last, lineID, activity, limit)
+		AND (?3 = '' OR line_id = ?3) AND (?4 = '' OR activity = ?4) AND (?5 = '' OR seller_id = ?5) ORDER BY call_id LIMIT ?6`, first, last, lineID, activity, sellerID, limit)
 }

@@ -21,10 +21,10 @@ type KitUser struct {
 	PasswordHash string
 }
 
-const tenantColumns = "tenant_id, code, name, domain, test"
+const tenantColumns = "tenant_id, code, name, domain, test, seller_id"
 
 func scanTenant(row interface{ Scan(...any) error }) (t kit.Tenant, err error) {
-	err = row.Scan(&t.ID, &t.Code, &t.Name, &t.Domain, &t.Test)
+	err = row.Scan(&t.ID, &t.Code, &t.Name, &t.Domain, &t.Test, &t.SellerID)
 	return t, err
 }
 
@@ -134,7 +134,7 @@ func (tx *Tx) KitTenantByCode(code string) (kit.Tenant, error) {
 
 // KitTenantOfLine finds the tenant that an instance is bound to.
 func (tx *Tx) KitTenantOfLine(lineID string) (kit.Tenant, error) {
-	t, err := one(scanTenant(tx.row("SELECT t.tenant_id, t.code, t.name, t.domain, t.test FROM kit_tenants t JOIN kit_bindings b ON b.tenant_id = t.tenant_id WHERE b.line_id = ? AND b.line_id <> ''", lineID)))
+	t, err := one(scanTenant(tx.row("SELECT t.tenant_id, t.code, t.name, t.domain, t.test, t.seller_id FROM kit_tenants t JOIN kit_bindings b ON b.tenant_id = t.tenant_id WHERE b.line_id = ? AND b.line_id <> ''", lineID)))
 	return tx.wholeTenant(t, err)
 }
 
@@ -145,7 +145,7 @@ func (tx *Tx) KitTenantsOfApplication(appID string) ([]string, error) {
 
 // AddKitTenant writes a new tenant, without departments or bindings.
 func (tx *Tx) AddKitTenant(t kit.Tenant, now time.Time) error {
-	return tx.exec("INSERT INTO kit_tenants ("+tenantColumns+", created_at) VALUES (?, ?, ?, ?, ?, ?)", t.ID, t.Code, t.Name, t.Domain, t.Test, millis(now))
+	return tx.exec("INSERT INTO kit_tenants ("+tenantColumns+", created_at) VALUES (?, ?, ?, ?, ?, ?, ?)", t.ID, t.Code, t.Name, t.Domain, t.Test, t.SellerID, millis(now))
 }
 
 // UpdateKitTenant writes a tenant's name and address.

@@ -40,7 +40,7 @@ func (s *Store) Snapshot(ctx context.Context, name string) error {
 // ErrNoSnapshot is wrapped by what Restore returns for a file that is no snapshot.
 var ErrNoSnapshot = errors.New("the file is no snapshot of a sandbox")
 
-// Restore replaces everything by what a snapshot holds, in one transaction. A snapshot of an older version is brought to the newest
+// Restore replaces everything but token keys and audit log by what a snapshot holds, in one transaction. A snapshot of an older version is brought to the newest
 // schema first, in the file.
 func (s *Store) Restore(ctx context.Context, name string) error {
 	if err := checkSnapshot(ctx, name); err != nil {
@@ -57,17 +57,17 @@ func (s *Store) Restore(ctx context.Context, name string) error {
 			_, detachErr := conn.ExecContext(context.WithoutCancel(ctx), "DETACH DATABASE snapshot")
 			err = errors.Join(err, detachErr)
 		}()
-		return replace(ctx, conn, func(string) bool { return true }, true)
+		return replace(ctx, conn, func(table string) bool { return !stays(table) }, true)
 	})
 }
 
-// Clear empties every table but those named.
+// Clear empties every table but those named, token keys and audit log.
 func (s *Store) Clear(ctx context.Context, keep ...string) error {
 	if s.server != nil {
 		return s.clear(ctx, keep)
 	}
 	return s.exclusively(ctx, func(conn *sql.Conn) error {
-		return replace(ctx, conn, func(table string) bool { return !slices.Contains(keep, table) }, false)
+		return replace(ctx, conn, func(table string) bool { return !stays(table) && !slices.Contains(keep, table) }, false)
 	})
 }
 
