@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,8 +100,9 @@ func audit(ctx context.Context, c *client, _ []string, flags any) error {
 		for name, id := range e.IDs {
 			about = append(about, name+"="+id)
 		}
+		slices.Sort(about)
 		who := cmp.Or(e.SellerID, string(e.Role))
-		rows = append(rows, []string{e.Time.Format(time.DateTime), who, cmp.Or(e.TokenID, "-"), e.Operation, e.Outcome, strings.Join(sorted(about), " ")})
+		rows = append(rows, []string{e.Time.Format(time.DateTime), who, cmp.Or(e.TokenID, "-"), e.Operation, e.Outcome, strings.Join(about, " ")})
 	}
 	return c.table("TIME\tWHO\tTOKEN\tOPERATION\tOUTCOME\tABOUT", rows)
 }
@@ -171,7 +173,7 @@ func (o *accessOptions) check(keys sandbox.Keys, control net.Listener, others ..
 }
 
 // tokenCheck is how often the operator's token in the key file is looked at.
-const tokenCheck = time.Minute
+const tokenCheck = 5 * time.Second
 
 // keepToken writes the key file with an operator's token, and again whenever that has to be another: before it expires, and after the key
 // that signed it was replaced.

@@ -36,6 +36,7 @@ var groups = []struct {
 	{kitCommands, kitHelp},
 	{licenseCommands, licenseHelp},
 	{probeCommands, probeHelp},
+	{accessCommands, accessHelp},
 	{nil, toolsHelp}, // see tools
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/isvkit/isvkit/sandbox"
 	"github.com/isvkit/isvkit/sandbox/curl"
+	"github.com/isvkit/isvkit/sandbox/internal/access"
 )
 
 // The environment that the parts of isvkit share.
@@ -71,9 +72,13 @@ func loadKeys(name string, getenv func(string) string) (sandbox.Keys, error) {
 		}
 		return file[key]
 	}
+	control := get(envControlToken)
+	if access.LooksLikeToken(control) {
+		control = "" // left by a sandbox with tokens; it is no secret to be taken as it is
+	}
 	return sandbox.Keys{
 		BaseKey: get(envBaseKey), KitKey: get(envKitKey), GeneralKey: get(envGeneralKey), LicenseKey: get(envLicenseKey),
-		AK: get(envAK), SK: get(envSK), ControlToken: get(envControlToken),
+		AK: get(envAK), SK: get(envSK), ControlToken: control,
 	}.GenerateKeys(), nil
 }
 

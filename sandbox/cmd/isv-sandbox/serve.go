@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -26,6 +27,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	database := fs.String("database", "isvkit.db", "`file` that keeps the state, or :memory:")
 	keyFile := fs.String("keys", "", "key `file`, made if there is none (default: the database with .keys in place of its extension)")
 	provider := fs.String("provider", "", "your ISV's production address, a `URL`; kept in the database")
+	who := accessFlags(fs)
 	quiet := fs.Bool("quiet", false, "log only what went wrong")
 	rest, err := parse(fs, args)
 	if err != nil {
@@ -49,7 +51,11 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 		level = slog.LevelWarn
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
-	s, err := sandbox.New(ctx, sandbox.Config{Database: *database, Keys: keys, ProductionAddress: *provider, Logger: log})
+	cfg := sandbox.Config{Database: *database, Keys: keys, ProductionAddress: *provider, Logger: log}
+	if err := who.config(&cfg); err != nil {
+		return err
+	}
+	s, err := sandbox.New(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -78,7 +84,23 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 		handlers[centre] = s.AuthCentreHandler()
 		s.SetAuthCentre(centre.url)
 	}
-	if err := writeKeyFile(*keyFile, s.Keys(), marketURL, controlURL, centre.variables()...); err != nil {
+	listeners := slices.Collect(maps.Keys(handlers))
+	if err := who.check(s.Keys(), control, listeners...); err != nil {
+		return err
+	}
+	write := func(token string) error {
+		shown := s.Keys()
+		shown.ControlToken = token
+		return writeKeyFile(*keyFile, shown, marketURL, controlURL, centre.variables()...)
+	}
+	if !who.tokens {
+		err = write(s.Keys().ControlToken)
+	} else {
+		keeping, stop := context.WithCancel(ctx)
+		defer stop()
+		err = keepToken(keeping, s, tokenCheck, write, stderr)
+	}
+	if err != nil {
 		return err
 	}
 	isv := *provider

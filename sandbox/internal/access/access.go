@@ -26,8 +26,9 @@ const (
 )
 
 const (
-	// Issuer and Audience are what tokens say of where they come from and what they are for.
-	Issuer   = "isvkit-sandbox"
+	// Issuer is where tokens say that they come from.
+	Issuer = "isvkit-sandbox"
+	// Audience is what tokens say that they are for.
 	Audience = "isvkit-sandbox-control"
 	// DefaultTTL is how long a token is good if nobody says otherwise.
 	DefaultTTL = 24 * time.Hour

@@ -33,7 +33,7 @@ func scanTokenKey(row interface{ Scan(...any) error }) (k access.Key, err error)
 	return k, nil
 }
 
-const selectTokenKeys = "SELECT key_id, secret, created_at FROM token_keys ORDER BY created_at DESC, key_id DESC"
+const selectTokenKeys = "SELECT key_id, secret, created_at FROM token_keys ORDER BY created_at DESC, key_id DESC" //nolint:gosec // a query
 
 // TokenKeys are the keys that are in force, newest first.
 func (s *Store) TokenKeys(ctx context.Context) (access.Ring, error) {
