@@ -382,7 +382,7 @@ func (s *scope) instance(id string) error {
 	if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	i, err := s.store.InstanceByID(s.ctx, id)
+	i, err := s.store.InstanceByID(s.ctx, s.seller, id)
 	return s.own(i.SellerID, err)
 }
 

@@ -49,7 +49,7 @@ func (s *server) ListBills(ctx context.Context, r ListBillsRequestObject) (ListB
 	if line != "" {
 		i, err := s.s.Store().Instance(ctx, line)
 		if errors.Is(err, store.ErrNotFound) {
-			i, err = s.s.Store().InstanceByID(ctx, "", line)
+			i, err = s.s.Store().InstanceByID(ctx, access.From(ctx).Scope(), line)
 		}
 		if err != nil {
 			return nil, err

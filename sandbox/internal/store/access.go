@@ -104,7 +104,7 @@ type AuditFilter struct {
 // Audit lists entries, newest first.
 func (s *Store) Audit(ctx context.Context, f AuditFilter, limit int) ([]AuditEntry, error) {
 	return collect(ctx, s.read, scanAudit, `SELECT audit_id, at, token_id, role, seller_id, operation, ids, status, outcome FROM audit
-		WHERE (?1 = '' OR seller_id = ?1) AND (?2 = '' OR operation = ?2) AND (?3 = 0 OR audit_id < ?3) ORDER BY audit_id DESC LIMIT ?4`,
+		WHERE (?1 = '' OR seller_id = ?1) AND (?2 = '' OR operation = ?2) AND (CAST(?3 AS BIGINT) = 0 OR audit_id < ?3) ORDER BY audit_id DESC LIMIT ?4`,
 		f.SellerID, f.Operation, f.Before, limit)
 }
 

@@ -159,7 +159,7 @@ func (p plain) QueryRowContext(ctx context.Context, query string, args ...any) *
 	return p.Tx.QueryRowContext(ctx, postgresText(query), args...)
 }
 
-// load replaces all of PostgreSQL by what a checked snapshot holds.
+// load replaces all of PostgreSQL but what stays by what a checked snapshot holds.
 func (s *Store) load(ctx context.Context, name string) error {
 	file, err := openFile(name)
 	if err != nil {
@@ -176,7 +176,7 @@ func (s *Store) load(ctx context.Context, name string) error {
 	}, nil)
 }
 
-// clear empties PostgreSQL's tables but those named.
+// clear empties PostgreSQL's tables but those named and those that stay.
 func (s *Store) clear(ctx context.Context, keep []string) error {
 	return s.replaceAll(ctx, func(*pgx.Conn, []table) error { return nil }, keep)
 }
@@ -209,7 +209,7 @@ func (s *Store) replaceAll(ctx context.Context, fill func(conn *pgx.Conn, list [
 	if err != nil {
 		return err
 	}
-	list = slices.DeleteFunc(list, func(t table) bool { return slices.Contains(keep, t.name) })
+	list = slices.DeleteFunc(list, func(t table) bool { return stays(t.name) || slices.Contains(keep, t.name) })
 	for _, t := range list {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM "`+t.name+`"`); err != nil { //nolint:gosec // as above
 			return err

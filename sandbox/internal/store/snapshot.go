@@ -40,8 +40,8 @@ func (s *Store) Snapshot(ctx context.Context, name string) error {
 // ErrNoSnapshot is wrapped by what Restore returns for a file that is no snapshot.
 var ErrNoSnapshot = errors.New("the file is no snapshot of a sandbox")
 
-// Restore replaces everything but token keys and audit log by what a snapshot holds, in one transaction. A snapshot of an older version is brought to the newest
-// schema first, in the file.
+// Restore replaces everything but token keys and audit log by what a snapshot holds, in one transaction. A snapshot of an older version
+// is brought to the newest schema first, in the file.
 func (s *Store) Restore(ctx context.Context, name string) error {
 	if err := checkSnapshot(ctx, name); err != nil {
 		return err
