@@ -269,7 +269,7 @@ func openMarket(ctx context.Context, opts *Options, env *suite.Env, ours *atomic
 		}
 	}
 	market, err := sandbox.New(context.WithoutCancel(ctx), sandbox.Config{
-		Keys:    sandbox.Keys{BaseKey: opts.BaseKey, AK: opts.AK, SK: opts.SK},
+		Keys: sandbox.Keys{BaseKey: opts.BaseKey, AK: opts.AK, SK: opts.SK},
 		Observe: func(x sandbox.Exchange) {
 			if found := x.Violations(); len(found) > 0 {
 				problem := fmt.Sprintf("this program's own answer to %s %s is not as the contract says (%s); please report it", x.Method, x.Path, found[0])
@@ -277,7 +277,7 @@ func openMarket(ctx context.Context, opts *Options, env *suite.Env, ours *atomic
 			}
 			env.Observe(suite.Exchange(x))
 		},
-		Logger:  opts.Logger,
+		Logger: opts.Logger,
 	})
 	if err != nil {
 		_ = listener.Close()

@@ -241,7 +241,7 @@ func snapshot(ctx context.Context, c *client, args []string, _ any) (err error) 
 }
 
 func restore(ctx context.Context, c *client, args []string, _ any) error {
-	f, err := os.Open(args[0])
+	f, err := os.Open(args[0]) //nolint:gosec // the operator names it
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
