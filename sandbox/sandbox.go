@@ -34,6 +34,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/control"
 	"github.com/isvkit/isvkit/sandbox/internal/delivery"
 	"github.com/isvkit/isvkit/sandbox/internal/doctor"
+	"github.com/isvkit/isvkit/sandbox/internal/egress"
 	"github.com/isvkit/isvkit/sandbox/internal/event"
 	"github.com/isvkit/isvkit/sandbox/internal/kitbook"
 	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
@@ -89,6 +90,16 @@ type Limits = access.Limits
 // SharedLimits are limits for a sandbox that many sellers share: far more than a test needs, far less than a machine can do.
 var SharedLimits = access.SharedLimits
 
+// EgressPolicy says where the sandbox may connect to. Link-local addresses, the metadata addresses of clouds and the like are never
+// among it. The address that was checked is the one that is dialled, whatever its name resolves to a moment later.
+type EgressPolicy = egress.Rules
+
+// The presets of an EgressPolicy.
+const (
+	EgressLaptop  = egress.Laptop
+	EgressStaging = egress.Staging
+)
+
 // Config is what a sandbox can be told. The zero value is a sandbox in memory with random keys that knows no ISV yet.
 type Config struct {
 	// Database is a file, made if there is none, or postgres://user:password@host:port/database, a schema of its own in PostgreSQL (another
@@ -98,8 +109,12 @@ type Config struct {
 	Keys Keys
 	// ProductionAddress is where the demo seller's ISV is called. Empty means the one set earlier in the same database, if any.
 	ProductionAddress string
+	// Egress says where the sandbox may connect to. The zero value allows loopback and private networks.
+	Egress EgressPolicy
 	// HTTPClient makes the calls to the ISV. Its timeout and redirect policy are replaced by the marketplace's (20 s, none).
-	// Default: a client like http.DefaultClient that keeps as many connections to one ISV as there are attempts at a time.
+	// Egress does not bind it: where it connects to, which proxies it asks and whom it trusts is up to whoever made it. The doctor
+	// does not use it, and is bound. Default: a client that keeps to Egress, asks no proxy, decompresses nothing, and keeps as many
+	// connections to one ISV as there are attempts at a time.
 	HTTPClient *http.Client
 	// Now is real time. Default: time.Now.
 	Now func() time.Time
@@ -144,6 +159,8 @@ type Sandbox struct {
 	control  http.Handler
 	kit      *kitbook.Book
 	centres  http.Handler
+	gate     *egress.Gate
+	gated    bool // calls go through the gate: no HTTPClient was given
 
 	asked sync.Map // the latest request to the open API, *doctor.Asked, by seller; of anybody under ""
 
@@ -171,22 +188,32 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	policy, err := egress.New(cfg.Egress)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	gate, gated := egress.NewGate(policy, egress.Options{Log: cfg.Logger, Idle: queue.Workers}), cfg.HTTPClient == nil
+	if gated {
+		cfg.HTTPClient = &http.Client{Transport: gate}
+	}
 	if cfg.ProductionAddress != "" {
-		if err := catalogue.CheckAddress(cfg.ProductionAddress); err != nil {
+		err := catalogue.CheckAddress(cfg.ProductionAddress)
+		if err == nil && gated {
+			err = policy.Check(cfg.ProductionAddress)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("sandbox: %w", err)
 		}
-	}
-	if cfg.HTTPClient == nil {
-		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is documented to be one
-		transport.MaxIdleConnsPerHost = queue.Workers
-		cfg.HTTPClient = &http.Client{Transport: transport}
 	}
 	keys := cfg.Keys.GenerateKeys()
 	st, err := store.Open(ctx, cfg.Database)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	s := &Sandbox{now: cfg.Now, keys: keys, store: st, log: cfg.Logger, marketURL: cfg.MarketURL, controlURL: cfg.ControlURL, centreURL: cfg.AuthCentreURL}
+	s := &Sandbox{
+		now: cfg.Now, keys: keys, store: st, log: cfg.Logger, gate: gate, gated: gated,
+		marketURL: cfg.MarketURL, controlURL: cfg.ControlURL, centreURL: cfg.AuthCentreURL,
+	}
 	if err := s.load(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: database %s: %w", store.Redacted(cfg.Database), err), st.Close())
 	}
@@ -421,7 +448,21 @@ func (s *Sandbox) Run(ctx context.Context) error {
 }
 
 // Close closes the database. Call it after Run has returned.
-func (s *Sandbox) Close() error { return s.store.Close() }
+func (s *Sandbox) Close() error {
+	s.gate.CloseIdleConnections()
+	return s.store.Close()
+}
+
+// SetEgress puts another policy in force. Attempts that begin from now on keep to it; connections that were made before are not used
+// again.
+func (s *Sandbox) SetEgress(p EgressPolicy) error {
+	policy, err := egress.New(p)
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	s.gate.Replace(policy)
+	return nil
+}
 
 // Now is the time on the sandbox's clock.
 func (s *Sandbox) Now() time.Time { return s.clock.Now() }
@@ -547,6 +588,16 @@ func (d driver) Clock() *clock.Clock             { return d.clock }
 func (d driver) Version() string                 { return Version }
 func (d driver) Kit() *kitbook.Book              { return d.kit }
 func (d driver) HasKeyFile(sellerID string) bool { return sellerID == catalogue.DemoSeller }
+
+func (d driver) Gate() *egress.Gate { return d.gate }
+
+// MayCall tells whether the policy allows calls to an address, as far as that can be told now.
+func (d driver) MayCall(address string) error {
+	if !d.gated {
+		return nil
+	}
+	return d.gate.Policy().Check(address)
+}
 
 func (d driver) LastAsked(sellerID string) *doctor.Asked {
 	asked, _ := d.asked.Load(sellerID)

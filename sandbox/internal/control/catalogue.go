@@ -45,6 +45,11 @@ func (s *server) ListSellers(ctx context.Context, _ ListSellersRequestObject) (L
 
 // PutSeller adds or changes a seller.
 func (s *server) PutSeller(ctx context.Context, r PutSellerRequestObject) (PutSellerResponseObject, error) {
+	if address := r.Body.ProductionAddress; address != "" {
+		if err := s.checkAddress(address); err != nil {
+			return nil, err
+		}
+	}
 	var view sandboxapi.Seller
 	err := s.s.Store().Update(ctx, func(tx *store.Tx) error {
 		seller, err := tx.Seller(r.SellerID)
@@ -122,6 +127,11 @@ func (s *server) PutProduct(ctx context.Context, r PutProductRequestObject) (Put
 	}
 	if err := product.Check(); err != nil {
 		return nil, err
+	}
+	if product.Address != "" {
+		if err := s.checkAddress(product.Address); err != nil {
+			return nil, err
+		}
 	}
 	err = s.s.Store().Update(ctx, func(tx *store.Tx) error {
 		if _, err := tx.Seller(product.SellerID); err != nil {

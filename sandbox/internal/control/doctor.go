@@ -33,6 +33,7 @@ func (s *server) Examine(ctx context.Context, r ExamineRequestObject) (ExamineRe
 	defer cancel()
 	findings := doctor.Examine(outside, doctor.Patient{
 		Address: cmp.Or(r.Body.ProductionAddress, seller.Address), BaseKey: seller.Keys.Base, V1: r.Body.Access == sandboxapi.ExamineV1,
+		Gate: s.s.Gate(),
 	})
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/doctor"
+	"github.com/isvkit/isvkit/sandbox/internal/egress"
 	"github.com/isvkit/isvkit/sandbox/internal/kitbook"
 	"github.com/isvkit/isvkit/sandbox/internal/license"
 	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
@@ -52,6 +53,8 @@ type Sandbox interface {
 	Reset(ctx context.Context) error
 	HasKeyFile(sellerID string) bool         // the seller's keys come from the key file
 	LastAsked(sellerID string) *doctor.Asked // of one seller; of any if it is empty
+	Gate() *egress.Gate
+	MayCall(address string) error // an *egress.Refusal if not
 	Clock() *clock.Clock
 	Addresses() (market, control string)
 	Version() string
@@ -127,6 +130,7 @@ func problemOf(err error) (p *problem) {
 	var refusal *orderbook.Refusal
 	var illegalLicense *license.IllegalMoveError
 	var many *tooManyError
+	var egressRefusal *egress.Refusal
 	switch {
 	case errors.As(err, &p):
 	case errors.As(err, &many):
@@ -139,6 +143,8 @@ func problemOf(err error) (p *problem) {
 		p = refused(refusal)
 	case errors.Is(err, orderbook.ErrInvalid), errors.Is(err, outbox.ErrInvalid), errors.Is(err, catalogue.ErrInvalid), errors.Is(err, access.ErrInvalid):
 		p = &problem{http.StatusBadRequest, "invalid", strings.TrimPrefix(err.Error(), "invalid: ")}
+	case errors.As(err, &egressRefusal):
+		p = &problem{http.StatusBadRequest, "egress-policy", "production address: " + egressRefusal.Error()}
 	case errors.Is(err, store.ErrNoSnapshot):
 		p = &problem{http.StatusBadRequest, "no-snapshot", err.Error()}
 	case errors.Is(err, store.ErrNotFound):
@@ -195,13 +201,21 @@ func (s *server) GetStatus(ctx context.Context, _ GetStatusRequestObject) (GetSt
 }
 
 func (s *server) SetProvider(ctx context.Context, r SetProviderRequestObject) (SetProviderResponseObject, error) {
-	if err := catalogue.CheckAddress(r.Body.ProductionAddress); err != nil {
+	if err := s.checkAddress(r.Body.ProductionAddress); err != nil {
 		return nil, err
 	}
 	if err := s.s.SetProductionAddress(ctx, sellerOf(ctx), r.Body.ProductionAddress); err != nil {
 		return nil, err
 	}
 	return SetProvider200JSONResponse{ProductionAddress: r.Body.ProductionAddress}, nil
+}
+
+// checkAddress tells what is wrong with a production address that somebody wants to set, and whether it may be called.
+func (s *server) checkAddress(address string) error {
+	if err := catalogue.CheckAddress(address); err != nil {
+		return err
+	}
+	return s.s.MayCall(address)
 }
 
 func (s *server) ListCalls(ctx context.Context, r ListCallsRequestObject) (ListCallsResponseObject, error) {

@@ -22,6 +22,7 @@ import (
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
+	"github.com/isvkit/isvkit/sandbox/internal/egress"
 	"github.com/isvkit/isvkit/sandbox/internal/fault"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 	"github.com/isvkit/isvkit/sdk/signature"
@@ -403,7 +404,7 @@ func (s *Sender) exchange(ctx context.Context, p Prepared, w wire, x fault.Excha
 	}
 	start := time.Now()
 	resp, err := s.client.Do(req)
-	if x.Kind == fault.Cut {
+	if x.Kind == fault.Cut && !refused(err) {
 		if err == nil {
 			_ = resp.Body.Close()
 		}
@@ -429,22 +430,26 @@ func (s *Sender) exchange(ctx context.Context, p Prepared, w wire, x fault.Excha
 	return r, nil
 }
 
+// refused tells whether the egress policy did not let a request out.
+func refused(err error) bool {
+	var r *egress.Refusal
+	return errors.As(err, &r)
+}
+
 func failed(ctx context.Context, r Result, start time.Time, err error) (Result, error) {
 	if ctx.Err() != nil {
 		return r, ctx.Err()
 	}
 	r.Duration = time.Since(start)
+	if refused(err) {
+		r.Outcome, r.Detail = sandboxapi.AttemptUnreachable, "not sent: "+egress.Explain(err)
+		return r, nil
+	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		r.Outcome, r.Detail = sandboxapi.AttemptTimeout, fmt.Sprintf("no answer within %s", Timeout)
 		return r, nil
 	}
-	r.Outcome = sandboxapi.AttemptUnreachable
-	// The URL in the error would repeat the whole query.
-	var urlErr *url.Error
-	if errors.As(err, &urlErr) {
-		err = urlErr.Err
-	}
-	r.Detail = "no answer: " + err.Error()
+	r.Outcome, r.Detail = sandboxapi.AttemptUnreachable, "no answer: "+egress.Explain(err)
 	return r, nil
 }

@@ -5,6 +5,7 @@ package doctor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/egress"
 	"github.com/isvkit/isvkit/sdk/signature"
 )
 
@@ -60,7 +62,9 @@ type Patient struct {
 	Address string // production address
 	V1      bool   // speak access interface V1
 	BaseKey string // access key that the ISV should have
-	// RootCAs are who certificates are trusted from. Default: the system's.
+	// Gate makes the connections. Default: one with the policy of a laptop.
+	Gate *egress.Gate
+	// RootCAs are who certificates are trusted from. Default: whom the gate's policy trusts.
 	RootCAs *x509.CertPool
 	// Limit is how long the ISV may take to answer. Default: 20 s, as the guides say.
 	Limit time.Duration
@@ -74,6 +78,7 @@ const (
 	slow         = 5 * time.Second
 	connectLimit = 5 * time.Second
 	maxAnswer    = 1 << 20
+	maxHeader    = 64 << 10
 	leeway       = 60 * time.Second       // of timestamps, as the guides say
 	old          = 50 * time.Second       // within the leeway, so an ISV has to take it
 	stale        = 10 * time.Minute       // far outside
@@ -88,6 +93,16 @@ func Examine(ctx context.Context, p Patient) []Finding {
 	}
 	if p.Now == nil {
 		p.Now = time.Now
+	}
+	if p.Gate == nil {
+		laptop, err := egress.New(egress.Rules{})
+		if err != nil {
+			return []Finding{wrong(AboutAddress, err.Error(), "Nothing can be called.", "Mend the egress policy.")}
+		}
+		p.Gate = egress.NewGate(laptop, egress.Options{})
+	}
+	if p.RootCAs == nil {
+		p.RootCAs = p.Gate.Policy().RootCAs()
 	}
 	e := &examination{Patient: p}
 	for _, look := range []func(context.Context) bool{e.address, e.name, e.connection, e.tls, e.answer, e.wrongKey, e.clock} {
@@ -123,6 +138,9 @@ func (e *examination) address(context.Context) bool {
 		return e.note(wrong(AboutAddress, "the production address is no http or https address", "Nothing can be called.",
 			"Expected an address such as http://127.0.0.1:9000/saasproduce."))
 	}
+	if err := e.Gate.Policy().Check(e.Address); err != nil {
+		return e.refused(AboutAddress, err)
+	}
 	e.url, e.host = u, u.Host
 	if u.Port() == "" {
 		e.host = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
@@ -136,6 +154,20 @@ func (e *examination) address(context.Context) bool {
 	return e.note(ok(AboutAddress, e.shown()))
 }
 
+// refused notes that the policy is in the way.
+func (e *examination) refused(about string, err error) bool {
+	var r *egress.Refusal
+	if !errors.As(err, &r) {
+		return e.note(wrong(about, egress.Explain(err), "The sandbox cannot call it.", "Use another address."))
+	}
+	return e.note(wrong(about, r.What(), "The sandbox does not call it. The marketplace itself calls public addresses over https.", cmp.Or(r.Allow, "Use another address.")))
+}
+
+func isRefusal(err error) bool {
+	var r *egress.Refusal
+	return errors.As(err, &r)
+}
+
 // shown is the address without its query, which may hold secrets.
 func (e *examination) shown() string { return e.url.Scheme + "://" + e.url.Host + e.url.EscapedPath() }
 
@@ -145,19 +177,32 @@ func (e *examination) name(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectLimit)
 	defer cancel()
-	addresses, err := net.DefaultResolver.LookupHost(ctx, e.url.Hostname())
-	if err != nil {
-		return e.note(wrong(AboutName, fmt.Sprintf("%s has no address: %s", e.url.Hostname(), plain(err)), "The marketplace cannot find you.",
+	addresses, err := e.Gate.Lookup(ctx, e.Address)
+	switch {
+	case isRefusal(err):
+		return e.refused(AboutName, err)
+	case err != nil:
+		return e.note(wrong(AboutName, egress.Explain(err), "The marketplace cannot find you.",
 			"Check the spelling, and the DNS record where the sandbox runs; within containers localhost is the container itself."))
+	case e.Gate.Policy().Discreet():
+		return e.note(ok(AboutName, e.url.Hostname()+" has an address, and the egress policy allows it"))
 	}
-	return e.note(ok(AboutName, e.url.Hostname()+" is "+strings.Join(addresses, ", ")))
+	texts := make([]string, len(addresses))
+	for i, a := range addresses {
+		texts[i] = a.String()
+	}
+	return e.note(ok(AboutName, e.url.Hostname()+" is "+strings.Join(texts, ", ")))
 }
 
 func (e *examination) connection(ctx context.Context) bool {
-	dialer := net.Dialer{Timeout: connectLimit}
-	conn, err := dialer.DialContext(ctx, "tcp", e.host)
-	if err != nil {
-		return e.note(wrong(AboutConnection, fmt.Sprintf("no connection to %s: %s", e.host, plain(err)), "The marketplace cannot reach you.",
+	ctx, cancel := context.WithTimeout(ctx, connectLimit)
+	defer cancel()
+	conn, err := e.Gate.Dial(ctx, e.url.Scheme, e.host)
+	switch {
+	case isRefusal(err):
+		return e.refused(AboutConnection, err)
+	case err != nil:
+		return e.note(wrong(AboutConnection, egress.Explain(err), "The marketplace cannot reach you.",
 			"Is the ISV running, on that port, and listening on that interface? Does a firewall or a proxy stand between?"))
 	}
 	_ = conn.Close()
@@ -169,7 +214,7 @@ func (e *examination) tls(ctx context.Context) bool {
 		return true
 	}
 	cfg := &tls.Config{ServerName: e.url.Hostname(), RootCAs: e.RootCAs, MinVersion: tls.VersionTLS12, Time: e.Now}
-	state, err := handshake(ctx, e.host, cfg)
+	state, err := e.handshake(ctx, cfg)
 	if err == nil {
 		certificate := state.PeerCertificates[0]
 		found := fmt.Sprintf("%s, certificate of %s until %s", tls.VersionName(state.Version), certificate.Issuer.CommonName, certificate.NotAfter.UTC().Format(time.DateOnly))
@@ -204,9 +249,9 @@ func (e *examination) tls(ctx context.Context) bool {
 		return e.note(wrong(AboutTLS, "the certificate is signed by "+who, means,
 			"Use a certificate of a public authority, and send the intermediate certificates with it. On your own machine plain http will do."))
 	case errors.As(err, &alert):
-		return e.note(wrong(AboutTLS, "the handshake was refused: "+plain(err), means, "Offer TLS 1.2 or 1.3, and ask for no client certificate."))
+		return e.note(wrong(AboutTLS, "the handshake was refused: "+egress.Explain(err), means, "Offer TLS 1.2 or 1.3, and ask for no client certificate."))
 	}
-	return e.note(wrong(AboutTLS, "the handshake failed: "+plain(err), means, "Offer TLS 1.2 or 1.3 with a certificate of a public authority."))
+	return e.note(wrong(AboutTLS, "the handshake failed: "+egress.Explain(err), means, "Offer TLS 1.2 or 1.3 with a certificate of a public authority."))
 }
 
 // names of a certificate, for people.
@@ -221,16 +266,17 @@ func names(c *x509.Certificate) string {
 	return strings.Join(all, ", ")
 }
 
-func handshake(ctx context.Context, host string, cfg *tls.Config) (tls.ConnectionState, error) {
+func (e *examination) handshake(ctx context.Context, cfg *tls.Config) (tls.ConnectionState, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectLimit)
 	defer cancel()
-	conn, err := (&tls.Dialer{Config: cfg}).DialContext(ctx, "tcp", host)
+	conn, err := e.Gate.Dial(ctx, e.url.Scheme, e.host)
 	if err != nil {
 		return tls.ConnectionState{}, err
 	}
 	defer func() { _ = conn.Close() }()
-	c, _ := conn.(*tls.Conn) // as the dialer says
-	return c.ConnectionState(), nil
+	c := tls.Client(conn, cfg)
+	err = c.HandshakeContext(ctx)
+	return c.ConnectionState(), err
 }
 
 // reply is what came of one debug call.
@@ -252,8 +298,12 @@ func (e *examination) ask(ctx context.Context, key string, at time.Time) (reply,
 		return reply{}, err
 	}
 	transport := &http.Transport{
-		Proxy:           http.ProxyFromEnvironment,
-		TLSClientConfig: &tls.Config{RootCAs: e.RootCAs, MinVersion: tls.VersionTLS12, Time: e.Now},
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			return e.Gate.Dial(ctx, e.url.Scheme, address)
+		},
+		TLSClientConfig:        &tls.Config{RootCAs: e.RootCAs, MinVersion: tls.VersionTLS12, Time: e.Now},
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
 	}
 	defer transport.CloseIdleConnections()
 	client := http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -355,7 +405,7 @@ func (e *examination) unanswered(ctx context.Context, err error) bool {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return e.note(wrong(AboutAnswer, fmt.Sprintf("no answer within %s", e.Limit), means, "Answer 000004 at once, and work on in the background; the marketplace asks again."))
 	}
-	return e.note(wrong(AboutAnswer, "no answer: "+plain(err), means, "What does the ISV's log say about this call? Did its handler panic?"))
+	return e.note(wrong(AboutAnswer, "no answer: "+egress.Explain(err), means, "What does the ISV's log say about this call? Did its handler panic?"))
 }
 
 // form is what is demanded of every answer, whatever it says.
@@ -489,13 +539,4 @@ func (e *examination) clock(ctx context.Context) bool {
 		e.note(ok(AboutClock, "the ISV takes what was signed just now, and refuses what was signed long ago"))
 	}
 	return true
-}
-
-// plain is an error without the address of the request, which has the signature in it.
-func plain(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	return err.Error()
 }

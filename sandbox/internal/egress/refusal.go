@@ -1,11 +1,11 @@
 package egress
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/netip"
 	"net/url"
-	"strings"
 )
 
 // Refusal is that the policy does not allow a connection. Its text may be shown to the seller whose ISV should be called: it never
@@ -22,18 +22,15 @@ type Refusal struct {
 
 // Error says which policy, what is in the way, and how to mend it.
 func (r *Refusal) Error() string {
-	var b strings.Builder
-	b.WriteString("the egress policy " + r.Policy + " does not allow ")
-	if r.Target == "" {
-		b.WriteString("this address")
-	} else {
-		b.WriteString(r.Target)
+	if r.Allow == "" {
+		return r.What()
 	}
-	b.WriteString(": " + r.Rule)
-	if r.Allow != "" {
-		b.WriteString("; " + r.Allow)
-	}
-	return b.String()
+	return r.What() + "; " + r.Allow
+}
+
+// What is Error without how to mend it.
+func (r *Refusal) What() string {
+	return "the egress policy " + r.Policy + " does not allow " + cmp.Or(r.Target, "this address") + ": " + r.Rule
 }
 
 // connectError is that no connection came about. It names whom we called as we were told to call it: the address behind a name is
