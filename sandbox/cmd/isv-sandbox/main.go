@@ -24,6 +24,8 @@ func main() {
 const usage = `isv-sandbox plays the marketplace for an ISV: it calls your production address, and answers and takes what you send.
 
   isv-sandbox serve      start it; state is kept in a file, keys are written beside it
+         [--egress laptop|staging|FILE] [--allow-host NAME] [--allow-network CIDR] [--ca FILE]
+                                                    where ISVs may be called; at first this machine and private networks
   isv-sandbox provider URL                          where your ISV is, such as http://127.0.0.1:9000/saasproduce
   isv-sandbox buy --sku SKU [--period 1y] [--quantity N] [--param name=value …]
                                                     the buyer pays; waits until the instance is ready

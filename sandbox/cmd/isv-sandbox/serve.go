@@ -28,6 +28,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	keyFile := fs.String("keys", "", "key `file`, made if there is none (default: the database with .keys in place of its extension)")
 	provider := fs.String("provider", "", "your ISV's production address, a `URL`; kept in the database")
 	who := accessFlags(fs)
+	calls := egressFlags(fs)
 	quiet := fs.Bool("quiet", false, "log only what went wrong")
 	rest, err := parse(fs, args)
 	if err != nil {
@@ -42,6 +43,10 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 			*keyFile = strings.TrimSuffix(*database, filepath.Ext(*database)) + ".keys"
 		}
 	}
+	policy, err := calls.policy()
+	if err != nil {
+		return err
+	}
 	keys, err := loadKeys(*keyFile, getenv)
 	if err != nil {
 		return err
@@ -51,7 +56,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 		level = slog.LevelWarn
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
-	cfg := sandbox.Config{Database: *database, Keys: keys, ProductionAddress: *provider, Logger: log}
+	cfg := sandbox.Config{Database: *database, Keys: keys, ProductionAddress: *provider, Egress: policy, Logger: log}
 	if err := who.config(&cfg); err != nil {
 		return err
 	}
