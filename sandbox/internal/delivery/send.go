@@ -415,6 +415,7 @@ func (s *Sender) exchange(ctx context.Context, p Prepared, w wire, x fault.Excha
 		return failed(ctx, r, start, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	egress.EndUpgrade(resp)
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if x.Kind == fault.DropAnswer {
 		r.Duration, r.Outcome, r.Detail = time.Since(start), sandboxapi.AttemptTimeout, "the answer was lost by the fault"

@@ -313,6 +313,7 @@ func (e *examination) ask(ctx context.Context, key string, at time.Time) (reply,
 		return reply{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
+	egress.EndUpgrade(resp)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return reply{}, err

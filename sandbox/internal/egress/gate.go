@@ -127,10 +127,25 @@ func (g *Gate) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	transport := s.plain
 	if req.URL.Scheme == "https" {
-		return s.secure.RoundTrip(req)
+		transport = s.secure
 	}
-	return s.plain.RoundTrip(req)
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	EndUpgrade(resp)
+	return resp, nil
+}
+
+// EndUpgrade ends a connection whose server switched to another protocol, which it may do unasked. The body of such an answer is the
+// connection itself, and neither the client's timeout nor the request's context ends it: reading it might take forever.
+func EndUpgrade(resp *http.Response) {
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		_ = resp.Body.Close()
+		resp.Body = http.NoBody
+	}
 }
 
 // Dial connects to host:port for a scheme, if the policy in force allows every address that the host has now.
