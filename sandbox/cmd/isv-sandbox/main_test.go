@@ -298,6 +298,12 @@ func TestRun_Misuse(t *testing.T) {
 		{[]string{"serve", "--listen", "127.0.0.1:x", "--database", ":memory:", "--keys", "testdata/keys"}, 1, "hint: is another sandbox running?"},
 		{[]string{"serve", "--database", "testdata/no/such/folder.db", "--keys", "testdata/keys"}, 1, "open database testdata/no/such/folder.db"},
 		{[]string{"serve", "--keys", "main_test.go"}, 1, "expected export NAME='value'"},
+		{[]string{"serve", "--egress", "cloud"}, 2, "expected laptop, staging, or the name of a policy file"},
+		{[]string{"serve", "--egress", "main_test.go"}, 1, "file main_test.go: yaml"},
+		{[]string{"serve", "--allow-host", "https://x"}, 1, "expected a name such as isv.example.com"},
+		{[]string{"serve", "--allow-network", "169.254.0.0/16"}, 1, "is never called"},
+		{[]string{"serve", "--ca", "main_test.go"}, 1, "there is no certificate in it"},
+		{[]string{"serve", "--egress", "staging", "--provider", "http://127.0.0.1", "--database", ":memory:", "--keys", "testdata/keys"}, 1, "it allows https only"},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(t.Context(), tc.args, &stdout, &stderr, none)

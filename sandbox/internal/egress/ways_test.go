@@ -21,14 +21,15 @@ import (
 
 // way is a way to get around the policy.
 type way struct {
-	why   string       // it would be one
-	rules egress.Rules // default: staging below
-	url   string
-	set   func(w *world)                            // the world
-	do    func(w *world, client *http.Client) error // default: get the URL
-	may   []string                                  // what is reached nevertheless, rightly
-	gets  bool                                      // it is answered, by those that may be reached
-	other bool                                      // what ends it is not the policy but what else is verified
+	why      string       // it would be one
+	rules    egress.Rules // default: staging below
+	url      string
+	set      func(w *world)                            // the world
+	do       func(w *world, client *http.Client) error // default: get the URL
+	may      []string                                  // what is reached nevertheless, rightly
+	gets     bool                                      // it is answered, by those that may be reached
+	trickles bool                                      // it never ends by itself
+	other    bool                                      // what ends it is not the policy but what else is verified
 
 	// open says that somebody without a policy would reach what must not be reached: the test shows that the way is one. "checks" is
 	// for ways that get around a policy that looks a name up, decides, and then lets the name be looked up once more.
@@ -256,7 +257,7 @@ var ways = map[string]way{
 				time.Sleep(20 * time.Millisecond) // real time is what is measured
 			}
 		})
-	}, may: []string{good}, other: true},
+	}, may: []string{good}, trickles: true, other: true},
 }
 
 // retried makes two requests, of which the second finds the kept connection closed by the server after it was written: the client
@@ -282,7 +283,7 @@ func many(n int) (all []string) {
 // careless is a client without a policy, which connects to every address that a name has. With twice it looks the name up before,
 // as if to check it.
 func (w *world) careless(twice bool) *http.Client {
-	return &http.Client{Timeout: 300 * time.Millisecond, Transport: &http.Transport{
+	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 		Proxy:             http.ProxyFromEnvironment,
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // that is what is careless
 		ForceAttemptHTTP2: true,
@@ -341,7 +342,10 @@ func TestWays(t *testing.T) {
 			}
 			w := newWorld(t)
 			// One that follows redirects, which the sandbox does not: they are refused all the same.
-			client := &http.Client{Transport: w.gate(rules, nil), Timeout: 300 * time.Millisecond}
+			client := &http.Client{Transport: w.gate(rules, nil), Timeout: 20 * time.Second}
+			if y.trickles {
+				client.Timeout = time.Second
+			}
 			err := y.try(w, client)
 			reached := w.connections()
 			if len(y.may) == 0 {
