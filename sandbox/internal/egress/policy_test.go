@@ -43,8 +43,10 @@ func TestAllowed(t *testing.T) {
 		"staging, a network":           {staging, "https://10.20.0.5/", nil, privateISV + ":443"},
 		"staging, a name in a network": {staging, "https://private.test/", nil, privateISV + ":443"},
 		"staging, the internet":        {egress.Rules{Preset: egress.Staging, AllowNetworks: []string{"0.0.0.0/0", "::/0"}}, "https://isv.test/", nil, good},
-		"IPv6 of the internet": {egress.Rules{Preset: egress.Staging, AllowNetworks: []string{"::/0"}}, "https://isv.test/",
-			resolves("isv.test", []string{"2606:4700::1"}), "[2606:4700::1]:443"},
+		"IPv6 of the internet": {
+			egress.Rules{Preset: egress.Staging, AllowNetworks: []string{"::/0"}}, "https://isv.test/",
+			resolves("isv.test", []string{"2606:4700::1"}), "[2606:4700::1]:443",
+		},
 		"text behind the host is no user":  {staging, "https://isv.test/?next=https://x@evil.test/", nil, good},
 		"a query that looks like an @ URL": {staging, "https://isv.test?@evil.test/", nil, good},
 	} {
@@ -75,7 +77,7 @@ func TestHTTP2(t *testing.T) {
 	})
 	client := &http.Client{Transport: w.gate(staging, nil)}
 	for range 3 {
-		resp, err := client.Get("https://isv.test/") //nolint:noctx // it is this process
+		resp, err := client.Get("https://isv.test/")
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
 		require.Equal(t, http.StatusOK, resp.StatusCode)
@@ -248,7 +250,7 @@ func FuzzCheck(f *testing.F) {
 				require.ErrorAs(t, err, &refusal)
 				continue
 			}
-			req, err := http.NewRequest(http.MethodGet, address, nil) //nolint:noctx // it is not sent
+			req, err := http.NewRequest(http.MethodGet, address, nil)
 			require.NoError(t, err)
 			require.NoError(t, p.CheckURL(req.URL))
 			host, a, ok := egress.HostOf(address)

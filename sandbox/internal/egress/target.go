@@ -72,7 +72,8 @@ func parseURL(u *url.URL) (target, string) {
 // parseAuthority reads host and port.
 func parseAuthority(scheme, authority string) (target, string) {
 	t := target{scheme: scheme, port: defaultPort(scheme)}
-	host, port, hasPort := authority, "", false
+	var host, port string
+	var hasPort bool
 	bracket := strings.HasPrefix(authority, "[")
 	if bracket {
 		end := strings.IndexByte(authority, ']')

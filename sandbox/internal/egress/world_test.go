@@ -67,7 +67,7 @@ func newWorld(t *testing.T) *world {
 		"partner.test": {{"6.6.6.6"}}, "evilpartner.test": {{"6.6.6.6"}}, "isv.test.evil.test": {{"6.6.6.6"}}, "internal.test": {{"10.0.0.5"}},
 		"proxy.test": {{"6.6.6.7"}},
 	}}
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0") //nolint:noctx // it is closed with the test
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
 	served := make(chan struct{})
 	go func() { defer close(served); w.serveDNS(udp) }()
