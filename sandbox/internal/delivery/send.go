@@ -41,7 +41,8 @@ const (
 type Sender struct {
 	client  *http.Client
 	observe func(Sent)
-	signers sync.Map // of signerKey: *signature.Base, *signature.Kit or *signature.V1
+	timeout time.Duration // of an attempt, its answer included
+	signers sync.Map      // of signerKey: *signature.Base, *signature.Kit or *signature.V1
 }
 
 type signerKey struct {
@@ -57,9 +58,9 @@ func NewSender(client *http.Client, observe func(Sent)) *Sender {
 	if client != nil {
 		own = *client
 	}
-	own.Timeout = Timeout
+	own.Timeout = 0 // the request's context has the marketplace's; a client's costs a goroutine for each request
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Sender{client: &own, observe: observe}
+	return &Sender{client: &own, observe: observe, timeout: Timeout}
 }
 
 // Format keeps the keys out of logs.
@@ -372,7 +373,7 @@ func (s *Sender) exchange(ctx context.Context, p Prepared, w wire, x fault.Excha
 		Method: w.method, URL: w.url, RequestHeaders: w.header, RequestBody: string(w.body), Fault: x.Kind, sent: w,
 		inProgress: p.Activity == providerapi.ActivityNewInstance && p.Access != catalogue.AccessV1 || p.Activity == providerapi.ActivityGetLicenseAsync,
 	}
-	reqCtx, cancel := context.WithCancel(ctx)
+	reqCtx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	// Never http.NoBody: the transport would send a GET that failed once more by itself.
 	var body io.Reader = bytes.NewReader(w.body)

@@ -44,7 +44,8 @@ func TestAllowed(t *testing.T) {
 		"staging, a name in a network": {staging, "https://private.test/", nil, privateISV + ":443"},
 		"staging, the internet":        {egress.Rules{Preset: egress.Staging, AllowNetworks: []string{"0.0.0.0/0", "::/0"}}, "https://isv.test/", nil, good},
 		"IPv6 of the internet": {
-			egress.Rules{Preset: egress.Staging, AllowNetworks: []string{"::/0"}}, "https://isv.test/",
+			egress.Rules{Preset: egress.Staging, AllowNetworks: []string{"::/0"}},
+			"https://isv.test/",
 			resolves("isv.test", []string{"2606:4700::1"}), "[2606:4700::1]:443",
 		},
 		"text behind the host is no user":  {staging, "https://isv.test/?next=https://x@evil.test/", nil, good},

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -212,8 +213,10 @@ var ways = map[string]way{
 	}},
 	"another server's certificate": {why: "somebody changed DNS on the way", rules: egress.Rules{Preset: egress.Staging, AllowHosts: []string{"*.test"}}, url: "https://evil.test/", may: []string{"6.6.6.6:443"}, other: true},
 	"a certificate of an address":  {why: "the connection goes to an address that the certificate has, the URL has a name", rules: egress.Rules{Preset: egress.Staging, AllowHosts: []string{"*.test"}}, url: "https://evil.test/", set: resolves("evil.test", []string{publicISV}), may: []string{good}, other: true},
-	"TLS 1.1":                      {why: "it can be read", set: func(w *world) { w.tls.TLS.MinVersion, w.tls.TLS.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }, url: "https://isv.test/", may: []string{good}, other: true},
-	"TLS on a port of plain http":  {why: "it falls back", url: "https://isv.test:8080/", may: []string{publicISV + ":8080"}, other: true},
+	"TLS 1.1": {why: "it can be read", set: func(w *world) {
+		w.tls.TLS.MinVersion, w.tls.TLS.MaxVersion, w.tls.TLS.NextProtos = tls.VersionTLS10, tls.VersionTLS11, []string{"http/1.1"}
+	}, url: "https://isv.test/", may: []string{good}, other: true},
+	"TLS on a port of plain http": {why: "it falls back", url: "https://isv.test:8080/", may: []string{publicISV + ":8080"}, other: true},
 	"another place for the service": {why: "Alt-Svc tells browsers to go elsewhere", set: func(w *world) {
 		w.answers(func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Alt-Svc", `h2="127.0.0.1:443"; ma=86400, h3="169.254.169.254:443"`)
@@ -392,6 +395,11 @@ func TestWays_PolicyChanged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	g := w.gate(laptop, nil)
+	closed := make(chan struct{})
+	g.ConnectWith(func(ctx context.Context, a netip.AddrPort) (net.Conn, error) {
+		conn, err := w.connect(ctx, a)
+		return &tellsClosed{conn, sync.OnceFunc(func() { close(closed) })}, err
+	})
 	client := &http.Client{Transport: g}
 	url := "http://private.test/"
 	require.NoError(t, get(client, url))
@@ -403,6 +411,22 @@ func TestWays_PolicyChanged(t *testing.T) {
 	var refusal *egress.Refusal
 	require.ErrorAs(t, get(client, url), &refusal)
 	require.Len(t, w.connections(), 1)
+	select {
+	case <-closed:
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "the old connection stays open")
+	}
+}
+
+// tellsClosed is a connection that tells when it is closed.
+type tellsClosed struct {
+	net.Conn
+	told func()
+}
+
+func (c *tellsClosed) Close() error {
+	c.told()
+	return c.Conn.Close()
 }
 
 // TestLookedUpOnce: the address that was checked is dialled without asking again.
