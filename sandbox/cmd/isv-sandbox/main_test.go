@@ -302,6 +302,7 @@ func TestRun_Misuse(t *testing.T) {
 		{[]string{"serve", "--egress", "main_test.go"}, 1, "file main_test.go: yaml"},
 		{[]string{"serve", "--allow-host", "https://x"}, 1, "expected a name such as isv.example.com"},
 		{[]string{"serve", "--allow-network", "169.254.0.0/16"}, 1, "is never called"},
+		{[]string{"serve", "--tokens", "--provider", "https://127.0.0.1", "--database", ":memory:", "--keys", "testdata/keys"}, 1, "the egress policy staging does not allow https://127.0.0.1: it is a loopback address; to allow it: isv-sandbox serve --allow-network 127.0.0.1/32"},
 		{[]string{"serve", "--ca", "main_test.go"}, 1, "there is no certificate in it"},
 		{[]string{"serve", "--egress", "staging", "--provider", "http://127.0.0.1", "--database", ":memory:", "--keys", "testdata/keys"}, 1, "it allows https only"},
 	} {

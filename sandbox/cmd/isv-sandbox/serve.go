@@ -43,7 +43,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 			*keyFile = strings.TrimSuffix(*database, filepath.Ext(*database)) + ".keys"
 		}
 	}
-	policy, err := calls.policy()
+	policy, err := calls.policy(who.tokens)
 	if err != nil {
 		return err
 	}
