@@ -180,6 +180,9 @@ func (m *Market) Now() time.Time { return m.sandbox.Now() }
 // Advance moves the clock forward. Everything that comes due on the way happens, in its order: retries, polls, expiry, release.
 func (m *Market) Advance(t testing.TB, d time.Duration) {
 	t.Helper()
+	if d < 0 {
+		t.Fatalf("sandboxtest: advance by %s: the clock only moves forward", d)
+	}
 	if err := m.sandbox.Advance(t.Context(), d); err != nil {
 		t.Fatalf("sandboxtest: %s", err)
 	}

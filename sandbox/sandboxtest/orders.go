@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,10 +60,11 @@ func Period(n int, unit string) Purchase {
 
 // period writes a period as the control API reads it. What it cannot read is refused there, by name.
 func period(n int, unit string) string {
-	if unit == "" {
-		return fmt.Sprint(n)
+	switch one := strings.TrimSuffix(unit, "s"); one {
+	case "year", "month", "day":
+		unit = one[:1]
 	}
-	return fmt.Sprint(n) + unit[:1]
+	return fmt.Sprint(n) + unit
 }
 
 // Trial makes it a trial of a number of days. Without [SKU] it is one of the demo product that is charged by period.

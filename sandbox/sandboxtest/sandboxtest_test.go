@@ -188,3 +188,11 @@ func TestMarket_TellsWhyATestFails(t *testing.T) {
 	require.Contains(t, fails(t, func(t testing.TB) { m.Until(t, time.Now().Add(-time.Hour)) }), "the clock shows")
 	require.Contains(t, fails(t, func(t testing.TB) { m.Fault(t, sandboxtest.Fault{Kind: "explode"}) }), "the marketplace refuses: invalid")
 }
+
+// TestMarket_RefusesWhatMakesNoSense: a slip in a test is told, and not taken for something else.
+func TestMarket_RefusesWhatMakesNoSense(t *testing.T) {
+	t.Parallel()
+	m := sandboxtest.Start(t, sandboxtest.Provider(http.NotFoundHandler()))
+	require.Contains(t, fails(t, func(t testing.TB) { m.Buy(t, sandboxtest.Period(1, "yeer")) }), `period "1yeer": expected`)
+	require.Contains(t, fails(t, func(t testing.TB) { m.Advance(t, -time.Hour) }), "the clock only moves forward")
+}

@@ -77,6 +77,7 @@ type play struct {
 	file  *File
 	saved map[string]any
 	run   string // tells this run from others
+	began int64  // the latest attempt of the journal before this run
 	// what has to be taken back at the end
 	faults  []any
 	address string
@@ -91,6 +92,7 @@ func (r *Runner) Play(ctx context.Context, f *File) (err error) {
 			err = undone
 		}
 	}()
+	p.began = p.latest(ctx)
 	for _, s := range f.steps {
 		differences, err := p.step(ctx, s)
 		if err != nil {
@@ -476,7 +478,7 @@ func (p *play) find(ctx context.Context, n named) (any, error) {
 
 // concerned finds the attempt that says most about a step that failed. It is help only: what cannot be found out is left out.
 func (p *play) concerned(ctx context.Context, s step) *sandboxapi.Attempt {
-	params := sandboxapi.ListAttemptsParams{Limit: 100}
+	params := sandboxapi.ListAttemptsParams{Limit: 100, After: p.began} // what happened before is another story
 	subjects := []any{s.args}
 	if s.expect != nil {
 		subjects = append(subjects, s.expect.subject)
@@ -502,6 +504,19 @@ func (p *play) concerned(ctx context.Context, s step) *sandboxapi.Attempt {
 		return nil // an attempt that succeeded, about anything, says nothing
 	}
 	return &attempts[0]
+}
+
+// latest is the number of the newest attempt in the journal, or 0.
+func (p *play) latest(ctx context.Context) int64 {
+	resp, err := p.Control.ListAttempts(ctx, &sandboxapi.ListAttemptsParams{Limit: 1}) //nolint:bodyclose // ParseListAttemptsResponse closes it
+	if err != nil {
+		return 0
+	}
+	list, err := sandboxapi.ParseListAttemptsResponse(resp)
+	if err != nil || list.JSON200 == nil || len(list.JSON200.Attempts) == 0 {
+		return 0
+	}
+	return list.JSON200.Attempts[0].AttemptID
 }
 
 // lineIn finds the order line of the first saved thing that is named.

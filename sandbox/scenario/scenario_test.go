@@ -244,6 +244,9 @@ func TestPlay_ShowsTheAttemptConcerned(t *testing.T) {
 		"- expect: { attempts: crm, activity: newInstance, outcomes: [refused, refused], each: { status: 200 } }",
 		"- advance: 3h",
 		"- expect: { order: crm, order.status: failed }")))
+	err = runner.Play(t.Context(), parse(t, "- buy: no-such-sku"))
+	require.ErrorContains(t, err, "the sandbox refuses: ")
+	require.NotContains(t, err.Error(), "the journal says", "what an earlier story met is not concerned")
 }
 
 // TestPlay_TakesBackWhatWouldDisturbOthers: faults and the production address, whether it passed or failed.

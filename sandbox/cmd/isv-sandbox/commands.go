@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -218,7 +219,7 @@ func (c *client) await(ctx context.Context, line string, status sandboxapi.Insta
 		if err != nil || resp.StatusCode != http.StatusRequestTimeout {
 			return read[sandboxapi.Instance](c, resp, err)
 		}
-		failure := problemOf(resp)
+		failure := error(problemOf(resp))
 		calls, err := c.calls(ctx, line)
 		if err != nil {
 			return i, err
@@ -227,22 +228,34 @@ func (c *client) await(ctx context.Context, line string, status sandboxapi.Insta
 		if err != nil {
 			return i, err
 		}
-		for _, k := range calls {
-			if k.Status == sandboxapi.CallPending && (k.LastError == "" || !k.DueTime.After(now)) {
-				break // its first or next attempt is under way, or is about to be
+		if k := holdsUp(calls); k != nil {
+			if k.Status != sandboxapi.CallPending {
+				return i, fmt.Errorf("%s, attempt %d: %s; it is no longer retried", k.Activity, k.Attempts, k.LastError)
 			}
-			if k.Status != sandboxapi.CallSucceeded {
-				next := "it is no longer retried"
-				if k.Status == sandboxapi.CallPending {
-					next = "the next attempt is due at " + when(k.DueTime) + " UTC on the sandbox's clock"
-				}
-				return i, fmt.Errorf("%s, attempt %d: %s; %s", k.Activity, k.Attempts, k.LastError, next)
+			due := when(k.DueTime) + " UTC on the sandbox's clock"
+			if k.LastError != "" && k.DueTime.After(now) {
+				return i, fmt.Errorf("%s, attempt %d: %s; the next attempt is due at %s", k.Activity, k.Attempts, k.LastError, due)
 			}
+			failure = fmt.Errorf("not yet: after %s the instance is not %s; attempt %d of %s is under way, or due at %s", timeout, status, k.Attempts+1, k.Activity, due)
 		}
 		if time.Now().After(end) {
 			return i, failure
 		}
 	}
+}
+
+// holdsUp is the call that an instance waits for, of its calls with the newest first: the oldest that is to come, because those behind
+// it wait too, or else the latest one if that failed. It is nil if there is none.
+func holdsUp(calls []sandboxapi.Call) *sandboxapi.Call {
+	for i := range slices.Backward(calls) {
+		if k := &calls[i]; k.Status == sandboxapi.CallPending || k.Status == sandboxapi.CallWaiting {
+			return k
+		}
+	}
+	if len(calls) > 0 && calls[0].Status != sandboxapi.CallSucceeded {
+		return &calls[0]
+	}
+	return nil
 }
 
 // now is the time on the sandbox's clock.
@@ -286,7 +299,11 @@ func (c *client) moved(ctx context.Context, resp *http.Response, err error, stat
 	if err != nil {
 		return err
 	}
-	if err := c.table("", [][]string{{"order " + placed.Order.OrderID + " (" + placed.Order.OrderType + ") paid"}}); err != nil {
+	verb := "paid"
+	if placed.Order.OrderType == "UNSUBSCRIBE" {
+		verb = "placed" // nothing is paid
+	}
+	if err := c.table("", [][]string{{"order " + placed.Order.OrderID + " (" + placed.Order.OrderType + ") " + verb}}); err != nil {
 		return err
 	}
 	return c.settled(ctx, placed.Order.OrderLineID, status)

@@ -45,8 +45,9 @@ LINE is the order line that created an instance, as buy prints it. "isv-sandbox 
 Every command but serve reads the address and the token of a running sandbox from the key file (--keys, default isvkit.keys)
 or from ISVKIT_CONTROL_URL and ISVKIT_CONTROL_TOKEN. --json prints the answer as it came.
 
-Example, with the sample ISV of this project in a second terminal:
+Example, each line in a terminal of its own, with the sample ISV of this project:
   isv-sandbox serve --provider http://127.0.0.1:9000/saasproduce
+  . ./isvkit.keys; go run ./examples/isv-minimal
   isv-sandbox buy --sku demo-period
 `
 
@@ -105,6 +106,9 @@ func dispatch(ctx context.Context, args []string, t stdio) error {
 	name, rest := args[0], args[1:]
 	switch name {
 	case "help", "-h", "--help":
+		if len(rest) > 0 && rest[0] != "help" {
+			return dispatch(ctx, append(rest[:1:1], "-h"), t)
+		}
 		text := usage
 		for _, g := range groups {
 			text += g.help

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -222,7 +223,7 @@ func TestCommands_OrdersOfEveryType(t *testing.T) {
 	shown := p.ok("order", order)
 	require.Regexp(t, `order +`+order+`, NEW, completed`, shown)
 	require.Regexp(t, `paid +54`, shown)
-	require.Regexp(t, order+`-000001 +completed +demo-period +2 +3 month +\d{14} +54 +`+order+`-000001`, shown)
+	require.Regexp(t, order+`-000001 +completed +demo-period +2 +3 month +\d{4}-\d\d-\d\d 15:59:59 +54 +`+order+`-000001`, shown)
 	require.Regexp(t, order+`-000003 +completed +demo-on-demand-two +1 +- +- +0 `, shown)
 	var several sandboxapi.InstanceList
 	require.NoError(t, json.Unmarshal([]byte(p.ok("buy", "--sku", "demo-on-demand-two", "--json")), &several))
@@ -245,7 +246,7 @@ func TestCommands_OrdersOfEveryType(t *testing.T) {
 		{[]string{"buy", "--line", "sku=demo-period,quantity=x"}, `quantity "x": expected a number`},
 		{[]string{"buy", "--line", "sku=demo-period,colour=red"}, `"colour=red": expected sku=, period=`},
 		{[]string{"buy", "--line", "sku=demo-period,param=x"}, "expected name=value"},
-		{[]string{"order", "nobodys"}, "there is nothing of that id"},
+		{[]string{"order", "nobodys"}, `there is nothing of that id: orderId "nobodys"`},
 		{[]string{"cancel-renewal", trial}, "no call takes back"},
 		{[]string{"orders", "--status", "happy"}, "no such status"},
 	} {
@@ -279,11 +280,15 @@ func TestBuy_TellsWhyItFailed(t *testing.T) {
 func TestRun_Misuse(t *testing.T) {
 	t.Parallel()
 	none := func(string) string { return "" }
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = taken.Close() }()
 	for _, tc := range []struct {
 		args []string
 		code int
 		want string
 	}{
+		{[]string{"serve", "--listen", taken.Addr().String(), "--database", ":memory:", "--keys", "testdata/keys"}, 1, "hint: is another sandbox running? choose another --listen"},
 		{nil, 2, "no command given"},
 		{[]string{"sell"}, 2, `no command "sell"`},
 		{[]string{"serve", "now"}, 2, `takes no argument "now"`},
@@ -295,7 +300,8 @@ func TestRun_Misuse(t *testing.T) {
 		{[]string{"status", "--keys", "testdata/none"}, 1, "hint: start one with isv-sandbox serve"},
 		{[]string{"status", "--keys", "testdata/keys"}, 1, "does not answer at http://127.0.0.1:1"},
 		{[]string{"serve", "--provider", "localhost", "--database", ":memory:", "--keys", "testdata/keys"}, 1, "expected an http or https address"},
-		{[]string{"serve", "--listen", "127.0.0.1:x", "--database", ":memory:", "--keys", "testdata/keys"}, 1, "hint: is another sandbox running?"},
+		{[]string{"serve", "--listen", "127.0.0.1:x", "--database", ":memory:", "--keys", "testdata/keys"}, 1, "hint: expected host:port"},
+		{[]string{"redeliver", "5", "1", "--keys", "testdata/keys"}, 2, "LAST, 1, is before CALL, 5"},
 		{[]string{"serve", "--database", "testdata/no/such/folder.db", "--keys", "testdata/keys"}, 1, "open database testdata/no/such/folder.db"},
 		{[]string{"serve", "--keys", "main_test.go"}, 1, "expected export NAME='value'"},
 		{[]string{"serve", "--egress", "cloud"}, 2, "expected laptop, staging, or the name of a policy file"},
@@ -318,6 +324,10 @@ func TestRun_Misuse(t *testing.T) {
 		require.Equal(t, 0, run(t.Context(), args, &out, &out, none), args)
 		require.NotEmpty(t, out.String())
 	}
+	var buy, helpBuy bytes.Buffer
+	require.Equal(t, 0, run(t.Context(), []string{"buy", "-h"}, &buy, &buy, none))
+	require.Equal(t, 0, run(t.Context(), []string{"help", "buy"}, &helpBuy, &helpBuy, none))
+	require.Equal(t, buy.String(), helpBuy.String())
 	// Every command is in the help.
 	var help bytes.Buffer
 	require.Equal(t, 0, run(t.Context(), []string{"help"}, &help, &help, none))
@@ -352,4 +362,37 @@ func TestKeyFile_SurvivesOddKeys(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, entries, 1, "no temporary file stays")
 	require.False(t, strings.Contains(fmt.Sprintf("%v %+v %#v", keys, keys, keys), keys.SK))
+}
+
+// TestHoldsUp: an instance waits for the oldest call that is to come, whatever was decided after it; what failed long ago holds nothing up.
+func TestHoldsUp(t *testing.T) {
+	t.Parallel()
+	call := func(id int64, status sandboxapi.CallStatus) sandboxapi.Call {
+		return sandboxapi.Call{CallID: id, Status: status}
+	}
+	for _, tc := range []struct {
+		calls []sandboxapi.Call // the newest first
+		want  int64             // 0: none
+	}{
+		{nil, 0},
+		{[]sandboxapi.Call{call(2, sandboxapi.CallSucceeded), call(1, sandboxapi.CallSucceeded)}, 0},
+		{[]sandboxapi.Call{call(3, sandboxapi.CallPending), call(2, sandboxapi.CallPending), call(1, sandboxapi.CallSucceeded)}, 2},
+		{[]sandboxapi.Call{call(2, sandboxapi.CallPending), call(1, sandboxapi.CallWaiting)}, 1},
+		{[]sandboxapi.Call{call(2, sandboxapi.CallPending), call(1, sandboxapi.CallFailed)}, 2},
+		{[]sandboxapi.Call{call(2, sandboxapi.CallFailed), call(1, sandboxapi.CallSucceeded)}, 2},
+		{[]sandboxapi.Call{call(2, sandboxapi.CallSucceeded), call(1, sandboxapi.CallFailed)}, 0},
+	} {
+		var got int64
+		if k := holdsUp(tc.calls); k != nil {
+			got = k.CallID
+		}
+		require.Equal(t, tc.want, got)
+	}
+}
+
+func TestExpires_ShowsTimesAlike(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "2027-11-22 15:59:59", expires("20271122155959"))
+	require.Equal(t, "-", expires(""))
+	require.Equal(t, "soon", expires("soon"))
 }

@@ -117,6 +117,9 @@ func putProduct(ctx context.Context, c *client, args []string, _ any) error {
 	if err := dec.Decode(&p); err != nil {
 		return &hintError{fmt.Errorf("%s: %w", args[0], err), "isv-sandbox product demo shows what a product looks like"}
 	}
+	if p.ProductCode == "" {
+		return &hintError{fmt.Errorf("%s: productCode is missing", args[0]), "isv-sandbox product demo shows what a product looks like"}
+	}
 	resp, err := c.api.PutProduct(ctx, p.ProductCode, p)
 	p, err = read[sandboxapi.Product](c, resp, err)
 	if err != nil {
@@ -196,6 +199,9 @@ func redeliver(ctx context.Context, c *client, args []string, flags any) error {
 			return misuse("redeliver: %q is no number of a call; isv-sandbox calls lists them", args[i])
 		}
 		*to = id
+	}
+	if r.ToCallID != 0 && r.ToCallID < r.FromCallID {
+		return misuse("redeliver: LAST, %d, is before CALL, %d", r.ToCallID, r.FromCallID)
 	}
 	if len(args) == 0 && r.OrderLineID == "" {
 		return misuse("redeliver: say which calls: CALL, CALL LAST, or --line LINE")

@@ -324,11 +324,19 @@ func showOrder(ctx context.Context, c *client, args []string, _ any) error {
 		}
 		state := states[l.OrderLineID]
 		rows = append(rows, []string{
-			l.OrderLineID, string(state.Status), product.SKUCode, strconv.Itoa(product.LinearValue), period, cmp.Or(l.ExpireTime, "-"),
+			l.OrderLineID, string(state.Status), product.SKUCode, strconv.Itoa(product.LinearValue), period, expires(l.ExpireTime),
 			cmp.Or(l.CurrencyAfterDiscount, "-"), state.InstanceOrderLineID,
 		})
 	}
 	return c.table("LINE\tSTATUS\tSKU\tQUANTITY\tPERIOD\tEXPIRES (UTC)\tPAID\tINSTANCE OF LINE", rows)
+}
+
+// expires shows a time of the order document, yyyyMMddHHmmss in UTC, as the other times are shown.
+func expires(text string) string {
+	if t, err := time.Parse("20060102150405", text); err == nil {
+		return when(t)
+	}
+	return cmp.Or(text, "-")
 }
 
 func orders(ctx context.Context, c *client, _ []string, flags any) error {

@@ -178,7 +178,7 @@ func (p *player) started(ctx context.Context, files []string, keyFile, listen, p
 	}
 	market, err := swapping(ctx, listen)
 	if err != nil {
-		return &hintError{err, "is another sandbox running? choose another --listen"}
+		return cannotListen("--listen", err)
 	}
 	defer market.close()
 	control, err := swapping(ctx, "127.0.0.1:0")

@@ -14,9 +14,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/isvkit/isvkit/sandbox"
+	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
 
 func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) error {
@@ -61,6 +63,9 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 		return err
 	}
 	s, err := sandbox.New(ctx, cfg)
+	if errors.Is(err, store.ErrInUse) {
+		return &hintError{err, "stop that one, or choose another file with --database"}
+	}
 	if err != nil {
 		return err
 	}
@@ -69,12 +74,12 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	var lc net.ListenConfig
 	market, err := lc.Listen(ctx, "tcp", *listen)
 	if err != nil {
-		return &hintError{err, "is another sandbox running? choose another --listen"}
+		return cannotListen("--listen", err)
 	}
 	defer func() { _ = market.Close() }()
 	control, err := lc.Listen(ctx, "tcp", *controlListen)
 	if err != nil {
-		return &hintError{err, "is another sandbox running? choose another --control-listen"}
+		return cannotListen("--control-listen", err)
 	}
 	defer func() { _ = control.Close() }()
 	marketURL, controlURL := "http://"+market.Addr().String(), "http://"+control.Addr().String()
@@ -225,4 +230,12 @@ func runAll(ctx context.Context, s *sandbox.Sandbox, handlers map[net.Listener]h
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// cannotListen says which flag named the address, and what to do if it is taken.
+func cannotListen(flag string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return &hintError{fmt.Errorf("%s: %w", flag, err), "is another sandbox running? choose another " + flag}
+	}
+	return &hintError{fmt.Errorf("%s: %w", flag, err), "expected host:port, such as 127.0.0.1:8480; port 0 picks one"}
 }
