@@ -120,7 +120,7 @@ func read[T any](c *client, resp *http.Response, err error) (v T, _ error) {
 		return v, fmt.Errorf("read the sandbox's answer: %w", err)
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		return v, problemIn(body, resp.StatusCode)
+		return v, problemIn(body, resp)
 	}
 	if err := json.Unmarshal(body, &v); err != nil {
 		return v, fmt.Errorf("the sandbox's answer: %w", err)
@@ -132,10 +132,15 @@ func read[T any](c *client, resp *http.Response, err error) (v T, _ error) {
 }
 
 // problemIn makes an error of an answer that tells of one.
-func problemIn(body []byte, status int) error {
+func problemIn(body []byte, resp *http.Response) error {
 	var p sandboxapi.Problem
 	if json.Unmarshal(body, &p) != nil || p.Title == "" {
-		return fmt.Errorf("that is no sandbox control API: HTTP %d", status)
+		return fmt.Errorf("that is no sandbox control API: HTTP %d", resp.StatusCode)
+	}
+	if resp.StatusCode == http.StatusNotFound && resp.Request != nil { // the sandbox does not repeat what was asked for
+		if _, what, ok := strings.Cut(resp.Request.URL.Path, "/v1/"); ok {
+			return fmt.Errorf("%s: %s: %s", p.Title, p.Detail, what)
+		}
 	}
 	return fmt.Errorf("%s: %s", p.Title, p.Detail)
 }
@@ -147,7 +152,7 @@ func problemOf(resp *http.Response) error {
 	if err != nil {
 		return fmt.Errorf("read the sandbox's answer: %w", err)
 	}
-	return problemIn(body, resp.StatusCode)
+	return problemIn(body, resp)
 }
 
 // table prints rows unless JSON was asked for.

@@ -246,7 +246,7 @@ func TestCommands_OrdersOfEveryType(t *testing.T) {
 		{[]string{"buy", "--line", "sku=demo-period,quantity=x"}, `quantity "x": expected a number`},
 		{[]string{"buy", "--line", "sku=demo-period,colour=red"}, `"colour=red": expected sku=, period=`},
 		{[]string{"buy", "--line", "sku=demo-period,param=x"}, "expected name=value"},
-		{[]string{"order", "nobodys"}, `there is nothing of that id: orderId "nobodys"`},
+		{[]string{"order", "nobodys"}, "there is nothing of that id: orders/nobodys"},
 		{[]string{"cancel-renewal", trial}, "no call takes back"},
 		{[]string{"orders", "--status", "happy"}, "no such status"},
 	} {

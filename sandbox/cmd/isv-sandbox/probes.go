@@ -168,9 +168,17 @@ func probe(ctx context.Context, c *client, args []string, _ any) error {
 	resp, err := c.api.ProbeProduct(ctx, args[0])
 	list, err := read[sandboxapi.CaseResultList](c, resp, err)
 	if err != nil {
-		return err
+		return wantsCases(err, resp, args[0], "")
 	}
 	return c.results(list.Results)
+}
+
+// wantsCases adds what to do where the sandbox refuses because debug cases are missing.
+func wantsCases(err error, resp *http.Response, product, or string) error {
+	if resp != nil && resp.StatusCode == http.StatusConflict {
+		return &hintError{err, "isv-sandbox debug " + product + " makes them" + or}
+	}
+	return err
 }
 
 func sale(ctx context.Context, c *client, args []string, flags any) error {
@@ -178,7 +186,7 @@ func sale(ctx context.Context, c *client, args []string, flags any) error {
 	resp, err := c.api.SetProductStatus(ctx, args[0], sandboxapi.ProductStatusChange{Status: sandboxapi.ProductStatus(args[1]), WithoutCases: *without})
 	o, err := read[sandboxapi.CaseOverview](c, resp, err)
 	if err != nil {
-		return err
+		return wantsCases(err, resp, args[0], "; --without-cases does without")
 	}
 	return c.table("", [][]string{{"product", o.ProductCode}, {"status", string(o.Status)}, {"next probe", when(o.NextProbeTime)}})
 }

@@ -105,11 +105,6 @@ func answerError(err error, c echo.Context, log *slog.Logger) {
 		return // nobody is listening any more
 	}
 	p := problemOf(err)
-	if errors.Is(err, store.ErrNotFound) && p.kind == "not-found" {
-		for i, name := range c.ParamNames() {
-			p.detail += fmt.Sprintf("%s %s %q", map[bool]string{true: ":", false: ","}[i == 0], name, c.ParamValues()[i])
-		}
-	}
 	if p == internal {
 		log.Error("control API: cannot answer", "path", c.Request().URL.Path, "error", err)
 	}

@@ -462,7 +462,7 @@ func (e *examination) key(r reply) bool {
 		return e.note(ok(AboutKey, "a debug call that is signed rightly succeeds"))
 	}
 	return e.note(warning(AboutKey, "a debug call that is signed rightly is answered "+r.code,
-		"The key is right. But the console saves debug calls and replays them as probes, and a probe that fails for days takes the product off sale.",
+		"The signature was not refused. But the console saves debug calls and replays them as probes, and a probe that fails for days takes the product off sale.",
 		"Answer calls with testFlag 1 with 000000 and plausible contents, for instances that do not exist too."))
 }
 

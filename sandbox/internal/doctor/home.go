@@ -29,7 +29,7 @@ func AtHome(h Home) []Finding {
 	if h.Ahead > 0 {
 		findings[1] = warning(AboutSandboxClock, fmt.Sprintf("the sandbox's clock is %s ahead", h.Ahead.Round(time.Second)),
 			"Usage that you push with your own time is judged by this clock: a day behind it is late, more than 21 days is refused. Signatures are real time and are not concerned.",
-			"Take the time from the Date header of the open API, or begin with a new database.")
+			"Take the time from the Date header of the open API, or begin anew with isv-sandbox reset.")
 	}
 	if h.CallsWaiting > 0 {
 		findings[2] = warning(AboutCalls, fmt.Sprintf("%d calls are no longer retried and wait for a restart", h.CallsWaiting),

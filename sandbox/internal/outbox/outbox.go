@@ -264,7 +264,7 @@ func (o *Outbox) Restart(ctx context.Context, callID int64) (call store.Call, er
 			return err
 		}
 		if call.Status != sandboxapi.CallWaiting {
-			return fmt.Errorf("%w: call %d is %s; only a call that is waiting can be restarted", ErrInvalid, callID, call.Status)
+			return fmt.Errorf("%w: call %d is %s; only a call that is waiting can be restarted; one that ended can be redelivered", ErrInvalid, callID, call.Status)
 		}
 		now := o.clock.Now()
 		call.Status, call.StartedAt, call.DueAt, call.Tries = sandboxapi.CallPending, now, now, 0
