@@ -224,7 +224,7 @@ func (c *client) await(ctx context.Context, line string, status sandboxapi.Insta
 		if err != nil || resp.StatusCode != http.StatusRequestTimeout {
 			return read[sandboxapi.Instance](c, resp, err)
 		}
-		failure := error(problemOf(resp))
+		failure := problemOf(resp)
 		calls, err := c.calls(ctx, line)
 		if err != nil {
 			return i, err
