@@ -422,7 +422,7 @@ func TestSandbox_OtherCallsWaitForARestartAfterAnHour(t *testing.T) {
 	m.is(line, sandboxapi.InstanceFrozen)
 	status, detail = m.call("POST", path, struct{}{}, nil)
 	require.Equal(t, http.StatusBadRequest, status)
-	require.Contains(t, detail, "only a call that is waiting")
+	require.Contains(t, detail, "only a call that is waiting or being retried")
 }
 
 func TestSandbox_UpgradeThatFailsLeavesTheInstance(t *testing.T) {
@@ -655,3 +655,28 @@ func TestSandbox_ManyInstancesInAnyOrder(t *testing.T) {
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+// TestSandbox_ACallThatIsRetriedCanBeTriedNow does not move the clock, and the timetable goes on.
+func TestSandbox_ACallThatIsRetriedCanBeTriedNow(t *testing.T) {
+	t.Parallel()
+	p := newISV(t)
+	p.says(func(map[string]any, int) string { return `{"resultCode":"000005","resultMsg":"later"}` })
+	m := start(t, p.URL)
+	line := m.buy("demo-one-time")
+	attempted := func(n int) {
+		require.Eventually(t, func() bool {
+			all := m.attempts(line)
+			return len(all) == n && all[0].Status == http.StatusOK
+		}, 10*time.Second, time.Millisecond)
+	}
+	attempted(1)
+	first := m.calls(line)[0]
+	code, detail := m.call("POST", "/v1/calls/"+itoa(first.CallID)+"/restart", struct{}{}, nil)
+	require.Equal(t, http.StatusAccepted, code, detail)
+	attempted(2)
+	require.WithinDuration(t, first.DueTime, m.calls(line)[0].DueTime, time.Minute, "again in an hour")
+	p.says(func(call map[string]any, _ int) string { return right(call) })
+	m.call("POST", "/v1/calls/"+itoa(first.CallID)+"/restart", struct{}{}, nil)
+	m.is(line, sandboxapi.InstanceReady)
+	require.Equal(t, "0s", m.status().Clock.Ahead)
+}

@@ -2606,7 +2606,7 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/calls (the `ListCalls` operationId).
 	ListCalls(ctx context.Context, params *ListCallsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RestartCall Press "restart" for a call that stopped being retried
+	// RestartCall Press "restart" for a call that stopped being retried, or try one now that is being retried
 	//
 	// Corresponds with POST /v1/calls/{callId}/restart (the `RestartCall` operationId).
 	RestartCall(ctx context.Context, callID CallID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3552,7 +3552,7 @@ func (c *Client) ListCalls(ctx context.Context, params *ListCallsParams, reqEdit
 	return c.Client.Do(req)
 }
 
-// RestartCall Press "restart" for a call that stopped being retried
+// RestartCall Press "restart" for a call that stopped being retried, or try one now that is being retried
 //
 // Corresponds with POST /v1/calls/{callId}/restart (the `RestartCall` operationId).
 func (c *Client) RestartCall(ctx context.Context, callID CallID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9788,7 +9788,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/calls (the `ListCalls` operationId).
 	ListCallsWithResponse(ctx context.Context, params *ListCallsParams, reqEditors ...RequestEditorFn) (*ListCallsResponse, error)
 
-	// RestartCallWithResponse Press "restart" for a call that stopped being retried
+	// RestartCallWithResponse Press "restart" for a call that stopped being retried, or try one now that is being retried
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15298,7 +15298,7 @@ func (c *ClientWithResponses) ListCallsWithResponse(ctx context.Context, params 
 	return ParseListCallsResponse(rsp)
 }
 
-// RestartCallWithResponse Press "restart" for a call that stopped being retried
+// RestartCallWithResponse Press "restart" for a call that stopped being retried, or try one now that is being retried
 //
 // Returns a wrapper object for the known response body format(s).
 //

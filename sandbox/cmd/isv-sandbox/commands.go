@@ -239,7 +239,7 @@ func (c *client) await(ctx context.Context, line string, status sandboxapi.Insta
 			}
 			due := when(k.DueTime) + " UTC on the sandbox's clock"
 			if k.LastError != "" && k.DueTime.After(now) {
-				return i, fmt.Errorf("%s, attempt %d: %s; the next attempt is due at %s", k.Activity, k.Attempts, k.LastError, due)
+				return i, fmt.Errorf("%s, attempt %d: %s; the next attempt is due at %s; isv-sandbox restart %d tries it now", k.Activity, k.Attempts, k.LastError, due, k.CallID)
 			}
 			failure = fmt.Errorf("not yet: after %s the instance is not %s; attempt %d of %s is under way, or due at %s", timeout, status, k.Attempts+1, k.Activity, due)
 		}

@@ -37,7 +37,7 @@ const usage = `isv-sandbox plays the marketplace for an ISV: it calls your produ
   isv-sandbox clock to TIME | hold | run            move the clock to a time, stop it, let it run on
   isv-sandbox status | orders | instances | calls | journal | usage
                                                     what happened; calls and journal take a LINE
-  isv-sandbox restart CALL                          press "restart" for a call that stopped being retried
+  isv-sandbox restart CALL                          try a call now that is being retried, or again one that is not any more
 `
 
 const usageEnd = `

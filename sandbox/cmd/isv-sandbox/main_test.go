@@ -195,7 +195,7 @@ func TestCommands_TellAStory(t *testing.T) {
 
 	code, _, stderr = p.command("restart", "1")
 	require.Equal(t, 1, code)
-	require.Contains(t, stderr, "only a call that is waiting can be restarted")
+	require.Contains(t, stderr, "only a call that is waiting or being retried can be restarted")
 
 	info, err := os.Stat(filepath.Join(p.dir, "isvkit.keys"))
 	require.NoError(t, err)

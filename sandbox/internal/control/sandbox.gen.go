@@ -39,7 +39,7 @@ type ServerInterface interface {
 	// ListCalls Lifecycle calls, newest first
 	// (GET /v1/calls)
 	ListCalls(ctx echo.Context, params ListCallsParams) error
-	// RestartCall Press "restart" for a call that stopped being retried
+	// RestartCall Press "restart" for a call that stopped being retried, or try one now that is being retried
 	// (POST /v1/calls/{callId}/restart)
 	RestartCall(ctx echo.Context, callID CallID) error
 	// AdvanceClock Move the clock forward
@@ -5960,7 +5960,7 @@ type StrictServerInterface interface {
 	// ListCalls Lifecycle calls, newest first
 	// (GET /v1/calls)
 	ListCalls(ctx context.Context, request ListCallsRequestObject) (ListCallsResponseObject, error)
-	// RestartCall Press "restart" for a call that stopped being retried
+	// RestartCall Press "restart" for a call that stopped being retried, or try one now that is being retried
 	// (POST /v1/calls/{callId}/restart)
 	RestartCall(ctx context.Context, request RestartCallRequestObject) (RestartCallResponseObject, error)
 	// AdvanceClock Move the clock forward

@@ -257,17 +257,22 @@ func (o *Outbox) Ask(ctx context.Context, about store.About, c lifecycle.Call, d
 	return call, result, err
 }
 
-// Restart sends a call again that is no longer retried, with a fresh timetable.
+// Restart sends a call again that is no longer retried, with a fresh timetable, or one that is being retried before its time, as the
+// seller's console can while the timetable runs.
 func (o *Outbox) Restart(ctx context.Context, callID int64) (call store.Call, err error) {
 	err = o.store.Update(ctx, func(tx *store.Tx) error {
 		if call, err = tx.Call(callID); err != nil {
 			return err
 		}
-		if call.Status != sandboxapi.CallWaiting {
-			return fmt.Errorf("%w: call %d is %s; only a call that is waiting can be restarted; one that ended can be redelivered", ErrInvalid, callID, call.Status)
-		}
 		now := o.clock.Now()
-		call.Status, call.StartedAt, call.DueAt, call.Tries = sandboxapi.CallPending, now, now, 0
+		switch call.Status {
+		case sandboxapi.CallWaiting:
+			call.Status, call.StartedAt, call.DueAt, call.Tries = sandboxapi.CallPending, now, now, 0
+		case sandboxapi.CallPending: // its timetable goes on from here
+			call.DueAt = now
+		default:
+			return fmt.Errorf("%w: call %d is %s; only a call that is waiting or being retried can be restarted; one that ended can be redelivered", ErrInvalid, callID, call.Status)
+		}
 		return tx.UpdateCall(call)
 	})
 	return call, err
