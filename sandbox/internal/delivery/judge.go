@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -19,6 +18,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/fault"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
+	"github.com/isvkit/isvkit/sandbox/internal/secrets"
 	"github.com/isvkit/isvkit/sdk/signature"
 )
 
@@ -247,14 +247,12 @@ func sameCode(p Prepared, first, second string) bool {
 		released && second == string(providerapi.ResultInstanceNotFound)
 }
 
-// passwordForm finds passwords, also one that the end of the text cuts off.
-var passwordForm = regexp.MustCompile(`("(?i:password)"\s*:\s*)"(?:[^"\\]|\\.)*(?:"|\\?$)`)
-
-// ForJournal cuts an answer and blanks the initial passwords in it, and the secrets, so that it can be kept and shown.
-func ForJournal(body []byte, secrets ...string) string {
-	// Blank first: a cut in the middle of a password would hide it from the pattern.
-	blanked := passwordForm.ReplaceAll(body, []byte(`$1"***"`))
-	for _, s := range secrets {
+// ForJournal cuts an answer and blanks the initial passwords in it, whatever else calls itself a secret, and the given ones, so that it can
+// be kept and shown.
+func ForJournal(body []byte, given ...string) string {
+	// Blank first: a cut in the middle of a password would hide it.
+	blanked := []byte(secrets.Redact(string(body)))
+	for _, s := range given {
 		if s != "" {
 			blanked = bytes.ReplaceAll(blanked, []byte(s), []byte("***"))
 		}

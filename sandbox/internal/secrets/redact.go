@@ -1,0 +1,116 @@
+package secrets
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"strings"
+)
+
+// Hidden stands in the place of what is not shown.
+const Hidden = "***"
+
+// SoundsSecret tells whether a name promises a secret: password, client_secret, accessToken and so on.
+func SoundsSecret(name string) bool {
+	plain := strings.NewReplacer("_", "", "-", "", ".", "").Replace(strings.ToLower(name))
+	for _, word := range []string{"password", "passwd", "pwd", "passphrase", "secret", "token", "credential", "apikey", "accesskey", "privatekey"} {
+		if strings.Contains(plain, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// assigned finds name=value, name: value and "name":"value" where the text is no JSON, or only the beginning of it.
+var assigned = regexp.MustCompile(`([A-Za-z0-9_.-]+)(["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s"'&,;<>{}\[\]]+)`)
+
+// Redact hides what a text, which somebody else wrote, gives by names that promise a secret. Everything else stays as it is, byte by byte.
+func Redact(text string) string {
+	if !suspicious.MatchString(text) {
+		return text
+	}
+	if values, ok := secretValues([]byte(text)); ok {
+		var b strings.Builder
+		from := 0
+		for _, v := range values {
+			b.WriteString(text[from:v[0]])
+			b.WriteString(`"` + Hidden + `"`)
+			from = v[1]
+		}
+		return b.String() + text[from:]
+	}
+	return assigned.ReplaceAllStringFunc(text, func(found string) string {
+		parts := assigned.FindStringSubmatch(found)
+		if !SoundsSecret(parts[1]) {
+			return found
+		}
+		quote := parts[3][:1]
+		if quote != `"` && quote != "'" {
+			quote = ""
+		}
+		return parts[1] + parts[2] + quote + Hidden + quote
+	})
+}
+
+// suspicious finds texts that have to be looked at. In JSON, a name may be written with escapes.
+var suspicious = regexp.MustCompile(`(?i)pass|pwd|secret|token|credential|key|\\u`)
+
+// secretValues finds the places of all values in a JSON text that stand under a name that promises a secret, in their order. It is not ok
+// for what is no JSON.
+func secretValues(text []byte) (places [][2]int, ok bool) {
+	if !json.Valid(text) {
+		return nil, false
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	// level is an object or list that is open.
+	type level struct {
+		object bool
+		value  bool // in an object: a value comes next
+		secret bool // everything in it is hidden
+	}
+	var open []level
+	hide := false // the next value is hidden
+	begin := 0    // of the outermost hidden value
+	for {
+		before := int(d.InputOffset())
+		token, err := d.Token()
+		if err != nil {
+			return places, true // the end
+		}
+		after := int(d.InputOffset())
+		in := level{}
+		if len(open) > 0 {
+			in = open[len(open)-1]
+		}
+		delim, isDelim := token.(json.Delim)
+		if name, isName := token.(string); isName && in.object && !in.value {
+			open[len(open)-1].value = true
+			hide = !in.secret && SoundsSecret(name)
+			continue
+		}
+		if isDelim && (delim == '}' || delim == ']') {
+			open = open[:len(open)-1]
+			if in.secret && (len(open) == 0 || !open[len(open)-1].secret) {
+				places = append(places, [2]int{begin, after})
+			}
+		} else {
+			start := before + bytes.IndexFunc(text[before:after], func(r rune) bool { return !strings.ContainsRune(" \t\r\n:,", r) })
+			switch {
+			case isDelim:
+				if hide {
+					begin = start
+				}
+				open = append(open, level{object: delim == '{', secret: hide || in.secret})
+				hide = false
+				continue
+			case hide:
+				places = append(places, [2]int{start, after})
+			}
+			hide = false
+		}
+		if len(open) > 0 && open[len(open)-1].object {
+			open[len(open)-1].value = false
+		}
+	}
+}
