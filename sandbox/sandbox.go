@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -125,6 +126,10 @@ type Config struct {
 	SellerTokenTTL time.Duration
 	// Limits are what one seller may take. The zero value sets none; see [SharedLimits].
 	Limits Limits
+	// SecretsKey seals the secrets in the database: 32 bytes in Base64, one key a line; the first seals, every one opens. Empty: a random one
+	// for a database in memory; for a file, that of [SecretsKeyFile] beside it, the name with .secrets in place of its extension. A
+	// database in PostgreSQL needs one.
+	SecretsKey string
 	// Seed makes the ids of orders repeatable: with the same seed, the same purchases at the same times on the clock get the same ids.
 	// 0 means random ones.
 	Seed uint64
@@ -205,10 +210,20 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 			return nil, fmt.Errorf("sandbox: %w", err)
 		}
 	}
+	ring, made, err := secretsRing(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
 	keys := cfg.Keys.GenerateKeys()
 	st, err := store.Open(ctx, cfg.Database)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	if err := st.Unlock(ctx, ring); err != nil {
+		if made != "" && IsOtherSecretsKey(err) { // the right one was somewhere else
+			err = errors.Join(err, os.Remove(made))
+		}
+		return nil, errors.Join(fmt.Errorf("sandbox: database %s: %w", store.Redacted(cfg.Database), err), st.Close())
 	}
 	s := &Sandbox{
 		now: cfg.Now, keys: keys, store: st, log: cfg.Logger, gate: gate, gated: gated,

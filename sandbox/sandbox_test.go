@@ -140,6 +140,9 @@ func start(t *testing.T, provider string, change ...func(*sandbox.Config)) *mark
 	if cfg.Database == "" && os.Getenv("ISVKIT_TEST_SANDBOX_DB") == "postgres" {
 		cfg.Database = storetest.Postgres(t)
 	}
+	if cfg.SecretsKey == "" && strings.HasPrefix(cfg.Database, "postgres") {
+		cfg.SecretsKey = "dGhpcyBpcyBubyBzZWNyZXQsIGJ1dCBhIHRlc3QgIzE=" // 32 bytes
+	}
 	// Every answer of the open API is compared with the contract, in every test.
 	observe := cfg.Observe
 	cfg.Observe = func(x sandbox.Exchange) {

@@ -1936,6 +1936,18 @@ type SKUParam struct {
 	Required bool `json:"required,omitempty,omitzero"`
 }
 
+// SecretsRotation defines model for SecretsRotation.
+type SecretsRotation struct {
+	// KeyID The key that seals now.
+	KeyID string `json:"keyId"`
+
+	// OtherKeyIDs Keys that are still known and seal nothing any more.
+	OtherKeyIDs []string `json:"otherKeyIds,omitempty,omitzero"`
+
+	// Sealed How many secrets were sealed with another key before.
+	Sealed int `json:"sealed"`
+}
+
 // Seller defines model for Seller.
 type Seller struct {
 	// Keys Keys that were made just now. They are not shown again.
@@ -3344,6 +3356,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/restore (the `RestoreSnapshot` operationId).
 	RestoreSnapshotWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateSecrets Seal all secrets in the database with the newest secrets key
+	//
+	// The key comes from the file of `--secrets-key`, which the sandbox reads when it starts; its first line seals. Keys that sealed nothing any more
+	// can be taken out of the file, unless there are snapshots that need them.
+	//
+	// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+	RotateSecrets(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSellers All sellers
 	//
@@ -5331,6 +5351,24 @@ func (c *Client) Reset(ctx context.Context, reqEditors ...RequestEditorFn) (*htt
 // Corresponds with POST /v1/restore (the `RestoreSnapshot` operationId).
 func (c *Client) RestoreSnapshotWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRestoreSnapshotRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateSecrets Seal all secrets in the database with the newest secrets key
+//
+// The key comes from the file of `--secrets-key`, which the sandbox reads when it starts; its first line seals. Keys that sealed nothing any more
+// can be taken out of the file, unless there are snapshots that need them.
+//
+// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+func (c *Client) RotateSecrets(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateSecretsRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -9377,6 +9415,33 @@ func NewRestoreSnapshotRequestWithBody(server string, contentType string, body i
 	return req, nil
 }
 
+// NewRotateSecretsRequest constructs an http.Request for the RotateSecrets method
+func NewRotateSecretsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/secrets/rotate")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListSellersRequest constructs an http.Request for the ListSellers method
 func NewListSellersRequest(server string) (*http.Request, error) {
 	var err error
@@ -10626,6 +10691,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/restore (the `RestoreSnapshot` operationId).
 	RestoreSnapshotWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RestoreSnapshotResponse, error)
+
+	// RotateSecretsWithResponse Seal all secrets in the database with the newest secrets key
+	//
+	// The key comes from the file of `--secrets-key`, which the sandbox reads when it starts; its first line seals. Keys that sealed nothing any more
+	// can be taken out of the file, unless there are snapshots that need them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+	RotateSecretsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RotateSecretsResponse, error)
 
 	// ListSellersWithResponse All sellers
 	//
@@ -14764,6 +14839,54 @@ func (r RestoreSnapshotResponse) ContentType() string {
 	return ""
 }
 
+type RotateSecretsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SecretsRotation
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RotateSecretsResponse) GetJSON200() *SecretsRotation {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RotateSecretsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RotateSecretsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateSecretsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateSecretsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RotateSecretsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListSellersResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -16765,6 +16888,22 @@ func (c *ClientWithResponses) RestoreSnapshotWithBodyWithResponse(ctx context.Co
 		return nil, err
 	}
 	return ParseRestoreSnapshotResponse(rsp)
+}
+
+// RotateSecretsWithResponse Seal all secrets in the database with the newest secrets key
+//
+// The key comes from the file of `--secrets-key`, which the sandbox reads when it starts; its first line seals. Keys that sealed nothing any more
+// can be taken out of the file, unless there are snapshots that need them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/secrets/rotate (the `RotateSecrets` operationId).
+func (c *ClientWithResponses) RotateSecretsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RotateSecretsResponse, error) {
+	rsp, err := c.RotateSecrets(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateSecretsResponse(rsp)
 }
 
 // ListSellersWithResponse All sellers
@@ -19686,6 +19825,39 @@ func ParseRestoreSnapshotResponse(rsp *http.Response) (*RestoreSnapshotResponse,
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest Status
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRotateSecretsResponse parses an HTTP response from a RotateSecretsWithResponse call
+func ParseRotateSecretsResponse(rsp *http.Response) (*RotateSecretsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateSecretsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SecretsRotation
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

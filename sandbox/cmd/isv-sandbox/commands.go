@@ -38,6 +38,7 @@ var groups = []struct {
 	{licenseCommands, licenseHelp},
 	{probeCommands, probeHelp},
 	{accessCommands, accessHelp},
+	{secretsCommands, secretsHelp},
 	{nil, toolsHelp}, // see tools
 }
 
@@ -62,6 +63,9 @@ func (c command) execute(ctx context.Context, args []string, stdout, stderr io.W
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
+	}
+	if add, ok := flags.(*string); ok && c.name == "rotate-secrets" && *add != "" && len(rest) == 0 { // needs no sandbox
+		return addSecretsKey(*add, stdout)
 	}
 	if len(rest) < c.args[0] || len(rest) > c.args[1] {
 		return misuse("usage: isv-sandbox %s", c.what)

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -29,6 +30,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	database := fs.String("database", "isvkit.db", "`file` that keeps the state, or :memory:")
 	keyFile := fs.String("keys", "", "key `file`, made if there is none (default: the database with .keys in place of its extension)")
 	provider := fs.String("provider", "", "your ISV's production address, a `URL`; kept in the database")
+	secretsKey := fs.String("secrets-key", "", "`file` with the keys that seal secrets in the database (default: "+envSecretsKey+", else a file beside the key file, made if there is none)")
 	who := accessFlags(fs)
 	calls := egressFlags(fs)
 	quiet := fs.Bool("quiet", false, "log only what went wrong")
@@ -53,12 +55,18 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	if err != nil {
 		return err
 	}
+	sealing, made, err := loadSecretsKey(*secretsKey, *keyFile, getenv)
+	if err != nil {
+		return err
+	}
 	level := slog.LevelInfo
 	if *quiet {
 		level = slog.LevelWarn
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
-	cfg := sandbox.Config{Database: *database, Keys: keys, ProductionAddress: *provider, Egress: policy, Logger: log}
+	cfg := sandbox.Config{
+		Database: *database, Keys: keys, ProductionAddress: *provider, Egress: policy, SecretsKey: sealing, Logger: log,
+	}
 	if err := who.config(&cfg); err != nil {
 		return err
 	}
@@ -67,6 +75,9 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 		return &hintError{err, "stop that one, or choose another file with --database"}
 	}
 	if err != nil {
+		if made != "" && sandbox.IsOtherSecretsKey(err) { // the right one is somewhere else
+			err = errors.Join(err, os.Remove(made))
+		}
 		return err
 	}
 	defer func() { _ = s.Close() }()

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
+	"github.com/isvkit/isvkit/sandbox/internal/secrets"
 )
 
 // Keys are the secrets that the marketplace shares with a seller: an AK/SK for the open API, and one access key for each
@@ -143,6 +144,12 @@ func CheckAddress(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
 		return invalid("production address: expected an http or https address such as http://127.0.0.1:9000/saasproduce, without user or fragment")
+	}
+	// Ours: addresses are shown, in the journal too, and calls are signed.
+	for name := range u.Query() {
+		if secrets.SoundsSecret(name) {
+			return invalid("production address: its query has %q, which sounds like a secret, and the journal shows addresses; leave it out, the signature of each call tells you who calls", name)
+		}
 	}
 	return nil
 }

@@ -68,6 +68,7 @@ var rules = map[string]rule{
 	"listTokenKeys":  {role: access.Operator, reads: true},
 	"rotateTokenKey": {role: access.Operator},
 	"revokeTokenKey": {role: access.Operator},
+	"rotateSecrets":  {role: access.Operator},
 	"listAudit":      {role: access.Operator, reads: true},
 
 	"listSellers": {role: access.Seller, reads: true},

@@ -273,6 +273,9 @@ type ServerInterface interface {
 	// RestoreSnapshot Put a snapshot in place of everything
 	// (POST /v1/restore)
 	RestoreSnapshot(ctx echo.Context) error
+	// RotateSecrets Seal all secrets in the database with the newest secrets key
+	// (POST /v1/secrets/rotate)
+	RotateSecrets(ctx echo.Context) error
 	// ListSellers All sellers
 	// (GET /v1/sellers)
 	ListSellers(ctx echo.Context) error
@@ -1977,6 +1980,15 @@ func (w *ServerInterfaceWrapper) RestoreSnapshot(ctx echo.Context) error {
 	return err
 }
 
+// RotateSecrets converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateSecrets(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateSecrets(ctx)
+	return err
+}
+
 // ListSellers converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSellers(ctx echo.Context) error {
 	var err error
@@ -2221,6 +2233,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/token-keys", wrapper.ListTokenKeys, options.OperationMiddlewares["listTokenKeys"]...)
 	router.POST(options.BaseURL+"/v1/token-keys", wrapper.RotateTokenKey, options.OperationMiddlewares["rotateTokenKey"]...)
 	router.DELETE(options.BaseURL+"/v1/token-keys/:keyId", wrapper.RevokeTokenKey, options.OperationMiddlewares["revokeTokenKey"]...)
+	router.POST(options.BaseURL+"/v1/secrets/rotate", wrapper.RotateSecrets, options.OperationMiddlewares["rotateSecrets"]...)
 	router.GET(options.BaseURL+"/v1/audit", wrapper.ListAudit, options.OperationMiddlewares["listAudit"]...)
 
 }
@@ -5584,6 +5597,44 @@ func (response RestoreSnapshotdefaultApplicationProblemPlusJSONResponse) VisitRe
 	return err
 }
 
+type RotateSecretsRequestObject struct {
+}
+
+type RotateSecretsResponseObject interface {
+	VisitRotateSecretsResponse(w http.ResponseWriter) error
+}
+
+type RotateSecrets200JSONResponse SecretsRotation
+
+func (response RotateSecrets200JSONResponse) VisitRotateSecretsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSecretsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RotateSecretsdefaultApplicationProblemPlusJSONResponse) VisitRotateSecretsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSellersRequestObject struct {
 }
 
@@ -6194,6 +6245,9 @@ type StrictServerInterface interface {
 	// RestoreSnapshot Put a snapshot in place of everything
 	// (POST /v1/restore)
 	RestoreSnapshot(ctx context.Context, request RestoreSnapshotRequestObject) (RestoreSnapshotResponseObject, error)
+	// RotateSecrets Seal all secrets in the database with the newest secrets key
+	// (POST /v1/secrets/rotate)
+	RotateSecrets(ctx context.Context, request RotateSecretsRequestObject) (RotateSecretsResponseObject, error)
 	// ListSellers All sellers
 	// (GET /v1/sellers)
 	ListSellers(ctx context.Context, request ListSellersRequestObject) (ListSellersResponseObject, error)
@@ -8982,6 +9036,29 @@ func (sh *strictHandler) RestoreSnapshot(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(RestoreSnapshotResponseObject); ok {
 		return validResponse.VisitRestoreSnapshotResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateSecrets operation middleware
+func (sh *strictHandler) RotateSecrets(ctx echo.Context) error {
+	var request RotateSecretsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateSecrets(ctx.Request().Context(), request.(RotateSecretsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateSecrets")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateSecretsResponseObject); ok {
+		return validResponse.VisitRotateSecretsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -131,6 +131,7 @@ func problemOf(err error) (p *problem) {
 	var illegalLicense *license.IllegalMoveError
 	var many *tooManyError
 	var egressRefusal *egress.Refusal
+	var otherKey *store.OtherSecretsKeyError
 	switch {
 	case errors.As(err, &p):
 	case errors.As(err, &many):
@@ -145,6 +146,8 @@ func problemOf(err error) (p *problem) {
 		p = &problem{http.StatusBadRequest, "invalid", strings.TrimPrefix(err.Error(), "invalid: ")}
 	case errors.As(err, &egressRefusal):
 		p = &problem{http.StatusBadRequest, "egress-policy", "production address: " + egressRefusal.Error()}
+	case errors.As(err, &otherKey):
+		p = &problem{http.StatusConflict, "other-secrets-key", otherKey.Error()}
 	case errors.Is(err, store.ErrNoSnapshot):
 		p = &problem{http.StatusBadRequest, "no-snapshot", err.Error()}
 	case errors.Is(err, store.ErrNotFound):

@@ -116,3 +116,17 @@ func (s *server) ListAudit(ctx context.Context, r ListAuditRequestObject) (ListA
 	}
 	return list, err
 }
+
+// RotateSecrets seals everything with the newest secrets key.
+func (s *server) RotateSecrets(ctx context.Context, _ RotateSecretsRequestObject) (RotateSecretsResponseObject, error) {
+	n, err := s.s.Store().Reseal(ctx)
+	v := RotateSecrets200JSONResponse{Sealed: n}
+	for i, id := range s.s.Store().SecretsKeys() {
+		if i == 0 {
+			v.KeyID = id
+		} else {
+			v.OtherKeyIDs = append(v.OtherKeyIDs, id)
+		}
+	}
+	return v, err
+}

@@ -130,7 +130,8 @@ func TestForJournal(t *testing.T) {
 	for in, want := range map[string]string{
 		`{"password":"x"}`:                       `{"password":"***"}`,
 		`{"Password" : "a\"b\\","userName":"u"}`: `{"Password" : "***","userName":"u"}`,
-		`{"password":7}`:                         `{"password":7}`,
+		`{"password":7}`:                         `{"password":"***"}`,
+		`{"client_secret":{"a":["x"]},"b":1}`:    `{"client_secret":"***","b":1}`,
 		`{"password":"never ends`:                `{"password":"***"`,
 		`{"password":"never ends\`:               `{"password":"***"`,
 		`you signed with the-key`:                `you signed with ***`,

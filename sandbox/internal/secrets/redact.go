@@ -22,7 +22,7 @@ func SoundsSecret(name string) bool {
 }
 
 // assigned finds name=value, name: value and "name":"value" where the text is no JSON, or only the beginning of it.
-var assigned = regexp.MustCompile(`([A-Za-z0-9_.-]+)(["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s"'&,;<>{}\[\]]+)`)
+var assigned = regexp.MustCompile(`([A-Za-z0-9_.-]+)(["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*(?:"|\\?$)|'[^']*'?|[^\s"'&,;<>{}\[\]]+)`)
 
 // Redact hides what a text, which somebody else wrote, gives by names that promise a secret. Everything else stays as it is, byte by byte.
 func Redact(text string) string {

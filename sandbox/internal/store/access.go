@@ -20,13 +20,16 @@ import (
 // can make it forgotten.
 func stays(table string) bool { return slices.Contains([]string{"token_keys", "audit"}, table) }
 
-func scanTokenKey(row interface{ Scan(...any) error }) (k access.Key, err error) {
+func (s *Store) scanTokenKey(row interface{ Scan(...any) error }) (k access.Key, err error) {
 	var secret string
 	var created sql.NullInt64
 	if err := row.Scan(&k.ID, &secret, &created); err != nil {
 		return k, err
 	}
 	k.Created = fromMillis(created)
+	if err := s.openText(&secret, tokenKeyPlace(k.ID)); err != nil {
+		return k, err
+	}
 	if k.Secret, err = base64.StdEncoding.DecodeString(secret); err != nil {
 		return k, fmt.Errorf("token key %s: its secret is damaged", k.ID)
 	}
@@ -37,17 +40,19 @@ const selectTokenKeys = "SELECT key_id, secret, created_at FROM token_keys ORDER
 
 // TokenKeys are the keys that are in force, newest first.
 func (s *Store) TokenKeys(ctx context.Context) (access.Ring, error) {
-	return collect(ctx, s.read, scanTokenKey, selectTokenKeys)
+	return collect(ctx, s.read, s.scanTokenKey, selectTokenKeys)
 }
 
 // TokenKeys are the keys that are in force, newest first.
 func (tx *Tx) TokenKeys() (access.Ring, error) {
-	return collect(tx.ctx, tx.tx, scanTokenKey, selectTokenKeys)
+	return collect(tx.ctx, tx.tx, tx.store.scanTokenKey, selectTokenKeys)
 }
 
 // AddTokenKey puts a key in force.
 func (tx *Tx) AddTokenKey(k access.Key) error {
-	return tx.exec("INSERT INTO token_keys (key_id, secret, created_at) VALUES (?, ?, ?)", k.ID, base64.StdEncoding.EncodeToString(k.Secret), millis(k.Created))
+	secret := base64.StdEncoding.EncodeToString(k.Secret)
+	tx.store.seal(map[string]*string{tokenKeyPlace(k.ID): &secret})
+	return tx.exec("INSERT INTO token_keys (key_id, secret, created_at) VALUES (?, ?, ?)", k.ID, secret, millis(k.Created))
 }
 
 // DeleteTokenKey takes a key out of force.
@@ -150,7 +155,7 @@ func (s *Store) LicenseFilesOfSeller(ctx context.Context, sellerID, lineID strin
 func (s *Store) KitTenantsOfSeller(ctx context.Context, sellerID string, limit int) ([]kit.Tenant, error) {
 	list, err := collect(ctx, s.read, scanTenant, "SELECT "+tenantColumns+" FROM kit_tenants WHERE seller_id = ? ORDER BY created_at DESC, tenant_id DESC LIMIT ?", sellerID, limit)
 	for i := range list {
-		list[i], err = wholeTenant(ctx, s.read, list[i], err)
+		list[i], err = s.wholeTenant(ctx, s.read, list[i], err)
 	}
 	return list, err
 }

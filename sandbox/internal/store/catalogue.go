@@ -19,33 +19,42 @@ func scanDocument[T any](row interface{ Scan(...any) error }) (v T, err error) {
 
 // Seller finds a seller.
 func (s *Store) Seller(ctx context.Context, id string) (catalogue.Seller, error) {
-	return one(scanDocument[catalogue.Seller](s.read.QueryRowContext(ctx, "SELECT document FROM sellers WHERE seller_id = ?", id)))
+	return s.seller(one(scanDocument[catalogue.Seller](s.read.QueryRowContext(ctx, "SELECT document FROM sellers WHERE seller_id = ?", id))))
 }
 
 // SellerByAK finds the seller whose AK signs a request.
 func (s *Store) SellerByAK(ctx context.Context, ak string) (catalogue.Seller, error) {
-	return one(scanDocument[catalogue.Seller](s.read.QueryRowContext(ctx, "SELECT document FROM sellers WHERE ak = ?", ak)))
+	return s.seller(one(scanDocument[catalogue.Seller](s.read.QueryRowContext(ctx, "SELECT document FROM sellers WHERE ak = ?", ak))))
 }
 
 // Sellers lists the sellers by id.
 func (s *Store) Sellers(ctx context.Context) ([]catalogue.Seller, error) {
-	return collect(ctx, s.read, scanDocument[catalogue.Seller], "SELECT document FROM sellers ORDER BY seller_id")
+	return collect(ctx, s.read, func(row interface{ Scan(...any) error }) (catalogue.Seller, error) {
+		return s.seller(scanDocument[catalogue.Seller](row))
+	}, "SELECT document FROM sellers ORDER BY seller_id")
 }
 
 // Seller finds a seller.
 func (tx *Tx) Seller(id string) (catalogue.Seller, error) {
-	return one(scanDocument[catalogue.Seller](tx.row("SELECT document FROM sellers WHERE seller_id = ?", id)))
+	return tx.store.seller(one(scanDocument[catalogue.Seller](tx.row("SELECT document FROM sellers WHERE seller_id = ?", id))))
 }
 
 // PutSeller writes a seller, new or not.
 func (tx *Tx) PutSeller(v catalogue.Seller) error {
+	tx.store.seal(sealedSeller(&v))
+	tx.catalogue = true
+	return putSeller(tx.ctx, tx.tx, v)
+}
+
+// putSeller writes a seller as he is.
+func putSeller(ctx context.Context, tx transaction, v catalogue.Seller) error {
 	document, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	tx.catalogue = true
-	return tx.exec(`INSERT INTO sellers (seller_id, ak, document) VALUES (?, ?, ?)
+	_, err = tx.ExecContext(ctx, `INSERT INTO sellers (seller_id, ak, document) VALUES (?, ?, ?)
 		ON CONFLICT (seller_id) DO UPDATE SET ak = excluded.ak, document = excluded.document`, v.ID, v.Keys.AK, string(document))
+	return err
 }
 
 // Product finds a product.

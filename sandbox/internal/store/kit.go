@@ -86,14 +86,18 @@ const (
 		WHERE b.tenant_id = ? ORDER BY b.binding_id`
 )
 
-func wholeTenant(ctx context.Context, q querier, t kit.Tenant, err error) (kit.Tenant, error) {
+func (s *Store) wholeTenant(ctx context.Context, q querier, t kit.Tenant, err error) (kit.Tenant, error) {
 	if err != nil {
 		return t, err
 	}
 	if t.Departments, err = collect(ctx, q, scanDepartment, departmentsOf, t.ID); err != nil {
 		return t, err
 	}
-	t.Bindings, err = collect(ctx, q, scanBinding, bindingsOf, t.ID)
+	t.Bindings, err = collect(ctx, q, func(row interface{ Scan(...any) error }) (kit.Binding, error) {
+		b, err := scanBinding(row)
+		b.Client, err = s.client(b.Client, err)
+		return b, err
+	}, bindingsOf, t.ID)
 	return t, err
 }
 
@@ -102,20 +106,20 @@ func (tx *Tx) wholeTenant(t kit.Tenant, err error) (kit.Tenant, error) {
 	if err == nil {
 		err = tx.claim("UPDATE kit_tenants SET tenant_id = tenant_id WHERE tenant_id = ?", t.ID)
 	}
-	return wholeTenant(tx.ctx, tx.tx, t, err)
+	return tx.store.wholeTenant(tx.ctx, tx.tx, t, err)
 }
 
 // KitTenant finds a tenant by its id or its short name. No short name looks like an id.
 func (s *Store) KitTenant(ctx context.Context, id string) (kit.Tenant, error) {
 	t, err := one(scanTenant(s.read.QueryRowContext(ctx, "SELECT "+tenantColumns+" FROM kit_tenants WHERE tenant_id = ?1 OR lower(code) = lower(?1)", id)))
-	return wholeTenant(ctx, s.read, t, err)
+	return s.wholeTenant(ctx, s.read, t, err)
 }
 
 // KitTenants lists tenants, newest first.
 func (s *Store) KitTenants(ctx context.Context, limit int) ([]kit.Tenant, error) {
 	list, err := collect(ctx, s.read, scanTenant, "SELECT "+tenantColumns+" FROM kit_tenants ORDER BY created_at DESC, rowid DESC LIMIT ?", limit)
 	for i := range list {
-		list[i], err = wholeTenant(ctx, s.read, list[i], err)
+		list[i], err = s.wholeTenant(ctx, s.read, list[i], err)
 	}
 	return list, err
 }
@@ -314,7 +318,7 @@ func (tx *Tx) DeleteKitApplication(appID string) error {
 
 // KitClient finds the client of an application at a tenant.
 func (tx *Tx) KitClient(tenantID, appID string) (kit.Client, error) {
-	return one(scanClient(tx.row("SELECT client_id, secret, secret_hash FROM kit_clients WHERE tenant_id = ? AND app_id = ?", tenantID, appID)))
+	return tx.store.client(one(scanClient(tx.row("SELECT client_id, secret, secret_hash FROM kit_clients WHERE tenant_id = ? AND app_id = ?", tenantID, appID))))
 }
 
 const applicationOfClient = `SELECT a.app_id, a.product_code, a.name, a.callback_url, a.multi_instance, a.digests, a.test_tenant_id
@@ -337,6 +341,7 @@ func (tx *Tx) KitApplication(appID string) (kit.Application, error) {
 
 // PutKitClient writes a client, new or not.
 func (tx *Tx) PutKitClient(tenantID, appID string, c kit.Client) error {
+	tx.store.seal(sealedClient(&c))
 	return tx.exec(`INSERT INTO kit_clients (tenant_id, app_id, client_id, secret, secret_hash) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (tenant_id, app_id) DO UPDATE SET client_id = excluded.client_id, secret = excluded.secret, secret_hash = excluded.secret_hash`,
 		tenantID, appID, c.ID, c.Secret, c.Hash)

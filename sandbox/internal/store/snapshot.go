@@ -43,7 +43,7 @@ var ErrNoSnapshot = errors.New("the file is no snapshot of a sandbox")
 // Restore replaces everything but token keys and audit log by what a snapshot holds, in one transaction. A snapshot of an older version
 // is brought to the newest schema first, in the file.
 func (s *Store) Restore(ctx context.Context, name string) error {
-	if err := checkSnapshot(ctx, name); err != nil {
+	if err := s.checkSnapshot(ctx, name); err != nil {
 		return err
 	}
 	if s.server != nil {
@@ -71,8 +71,8 @@ func (s *Store) Clear(ctx context.Context, keep ...string) error {
 	})
 }
 
-// checkSnapshot opens a snapshot as a database of its own, which brings it to the newest schema.
-func checkSnapshot(ctx context.Context, name string) error {
+// checkSnapshot opens a snapshot as a database of its own, which brings it to the newest schema, and seals its secrets.
+func (s *Store) checkSnapshot(ctx context.Context, name string) error {
 	head := make([]byte, 16)
 	f, err := os.Open(name) //nolint:gosec // written by the caller
 	if err != nil {
@@ -98,7 +98,7 @@ func checkSnapshot(ctx context.Context, name string) error {
 	if err := h.migrate(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoSnapshot, err)
 	}
-	return nil
+	return s.sealSnapshot(ctx, h)
 }
 
 // openFile opens a file as a plain SQLite database, without the rest of a store.

@@ -29,6 +29,7 @@ import (
 
 	"github.com/isvkit/isvkit/sandbox/internal/fault"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
+	"github.com/isvkit/isvkit/sandbox/internal/secrets"
 )
 
 // migrations are numbered files; the number of the last one applied is the schema version of a database.
@@ -65,7 +66,8 @@ type Store struct {
 	faultRules       atomic.Pointer[[]fault.Rule] // nil: not read since they were changed
 	faultsVersion    atomic.Int64                 // grows with every change of them
 
-	keepEvents atomic.Int64 // see KeepEvents
+	keepEvents atomic.Int64                 // see KeepEvents
+	secrets    atomic.Pointer[secrets.Ring] // see Unlock
 }
 
 // Waits says that something waits, or no longer does: a call for its attempt, or a subject for its time. It is told as it stands
