@@ -68,9 +68,9 @@ type first struct {
 }
 
 // everything makes one of each thing for the seller demo, who is the first.
-func everything(t *testing.T) (*kitMarket, first) {
+func everything(t *testing.T, change ...func(*sandbox.Config)) (*kitMarket, first) {
 	t.Helper()
-	k := startKit(t)
+	k := startKit(t, change...)
 	own := k.token(sandboxapi.TokenRoleSeller, "demo")
 	var f first
 	f.line, f.metered, f.pkg = k.buy("demo-period"), k.buy("demo-on-demand"), k.buy("demo-package")

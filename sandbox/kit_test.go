@@ -35,6 +35,9 @@ import (
 
 const testKitKey = "test-kit-key"
 
+// isvPassword is an initial password that the ISV tells in an answer.
+const isvPassword = "canary-initial-password"
+
 // kitRSA is the ISV's key; making one takes a while.
 var kitRSA = sync.OnceValue(func() *secret.OAEP {
 	key, err := rsa.GenerateKey(rand.Reader, 3072)
@@ -133,7 +136,7 @@ func (i *kitISV) NewInstance(_ context.Context, call provider.NewInstance) (prov
 
 func (i *kitISV) QueryInstance(_ context.Context, call provider.QueryInstance) (infos []provider.InstanceInfo, _ error) {
 	for _, id := range call.InstanceIDs() {
-		infos = append(infos, provider.InstanceInfo{InstanceID: id, AppInfo: providerapi.AppInfo{FrontEndURL: "https://crm.example.com"}})
+		infos = append(infos, provider.InstanceInfo{InstanceID: id, AppInfo: providerapi.AppInfo{FrontEndURL: "https://crm.example.com", UserName: "admin", Password: isvPassword}})
 	}
 	return infos, nil
 }
@@ -214,10 +217,10 @@ type kitMarket struct {
 	centre *httptest.Server
 }
 
-func startKit(t *testing.T) *kitMarket {
+func startKit(t *testing.T, change ...func(*sandbox.Config)) *kitMarket {
 	t.Helper()
 	isv := newKitISV(t)
-	m := start(t, isv.URL+"/saasproduce", func(c *sandbox.Config) { c.Keys.KitKey = testKitKey })
+	m := start(t, isv.URL+"/saasproduce", append(change, func(c *sandbox.Config) { c.Keys.KitKey = testKitKey })...)
 	k := &kitMarket{market: m, isv: isv, centre: httptest.NewTLSServer(m.OpenAPIHandler())}
 	t.Cleanup(k.centre.Close)
 	m.SetAuthCentre(k.centre.URL)

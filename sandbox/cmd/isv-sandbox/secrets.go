@@ -18,7 +18,7 @@ import (
 )
 
 // envSecretsKey has the keys that seal secrets, separated by commas, instead of a file.
-const envSecretsKey = "ISVKIT_SECRETS_KEY"
+const envSecretsKey = "ISVKIT_SECRETS_KEY" //nolint:gosec // a name
 
 const secretsHelp = `
 Secrets at rest, see sandbox/README.md:

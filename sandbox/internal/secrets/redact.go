@@ -21,8 +21,12 @@ func SoundsSecret(name string) bool {
 	return false
 }
 
-// assigned finds name=value, name: value and "name":"value" where the text is no JSON, or only the beginning of it.
-var assigned = regexp.MustCompile(`([A-Za-z0-9_.-]+)(["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*(?:"|\\?$)|'[^']*'?|[^\s"'&,;<>{}\[\]]+)`)
+// Where the text is no JSON, or only the beginning of it, assigned finds a name and what stands between it and its value, as in name=value and
+// "name": "value"; and given finds the value. Of a list or an object nobody knows where it ends, so it is all the rest.
+var (
+	assigned = regexp.MustCompile(`([A-Za-z0-9_.-]+)["']?\s*[:=]\s*`)
+	given    = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*(?:"|\\?$)|'[^']*'?|[\[{](?s:.*)|[^\s"'&,;<>{}\[\]]+)`)
+)
 
 // Redact hides what a text, which somebody else wrote, gives by names that promise a secret. Everything else stays as it is, byte by byte.
 func Redact(text string) string {
@@ -39,17 +43,27 @@ func Redact(text string) string {
 		}
 		return b.String() + text[from:]
 	}
-	return assigned.ReplaceAllStringFunc(text, func(found string) string {
-		parts := assigned.FindStringSubmatch(found)
-		if !SoundsSecret(parts[1]) {
-			return found
+	var b strings.Builder
+	for {
+		found := assigned.FindStringSubmatchIndex(text)
+		if found == nil {
+			return b.String() + text
 		}
-		quote := parts[3][:1]
-		if quote != `"` && quote != "'" {
-			quote = ""
+		name, rest := text[found[2]:found[3]], text[found[1]:]
+		b.WriteString(text[:found[1]])
+		text = rest
+		if !SoundsSecret(name) {
+			continue
 		}
-		return parts[1] + parts[2] + quote + Hidden + quote
-	})
+		if value := given.FindString(rest); value != "" {
+			quote := value[:1]
+			if quote != `"` && quote != "'" {
+				quote = ""
+			}
+			b.WriteString(quote + Hidden + quote)
+			text = rest[len(value):]
+		}
+	}
 }
 
 // suspicious finds texts that have to be looked at. In JSON, a name may be written with escapes.

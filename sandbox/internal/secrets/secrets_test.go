@@ -88,6 +88,7 @@ func TestRedact(t *testing.T) {
 		`"password"`:                                                       `"password"`,
 		``:                                                                 ``,
 		`{"password":"canary`:                                              `{"password":"***"`,
+		`{"a":[1],"client_secret":["canary"],"b":{"token":"canary`:         `{"a":[1],"client_secret":***`,
 		`user=ann&password=canary&x=1`:                                     `user=ann&password=***&x=1`,
 		`<p>Password: canary</p>`:                                          `<p>Password: ***</p>`,
 		`{"resultCode":"000000","a":'secret'`:                              `{"resultCode":"000000","a":'secret'`,
