@@ -82,7 +82,7 @@ func TestServe_TellsNoSecret(t *testing.T) {
 	done := make(chan int, 1)
 	keys := filepath.Join(dir, "isvkit.keys")
 	go func() {
-		done <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--control-listen", "127.0.0.1:0", "--auth-listen", "off", "--database", filepath.Join(dir, "isvkit.db"), "--tokens", "--provider", "http://127.0.0.1:1/saas"},
+		done <- run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--control-listen", "127.0.0.1:0", "--auth-listen", "off", "--database", filepath.Join(dir, "isvkit.db"), "--tokens", "--egress", "laptop", "--provider", "http://127.0.0.1:1/saas"},
 			&stdout, &stderr, func(name string) string { return canaries[name] })
 	}()
 	require.Eventually(t, func() bool { _, err := os.Stat(keys); return err == nil }, 20*time.Second, 10*time.Millisecond)
