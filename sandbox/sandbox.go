@@ -158,7 +158,7 @@ type Sandbox struct {
 	book     *orderbook.Book
 	licenses *licensebook.Book
 	probes   *probebook.Book
-	queue    *queue.Queue
+	queue    queue.Queue
 	log      *slog.Logger
 	openAPI  http.Handler
 	control  http.Handler
@@ -166,6 +166,9 @@ type Sandbox struct {
 	centres  http.Handler
 	gate     *egress.Gate
 	gated    bool // calls go through the gate: no HTTPClient was given
+
+	clockMu   sync.Mutex
+	clockText string // the settings of the clock as they were read or written last
 
 	asked sync.Map // the latest request to the open API, *doctor.Asked, by seller; of anybody under ""
 
@@ -178,7 +181,8 @@ type Sandbox struct {
 // settings of the database
 const (
 	settingAhead  = "clock-ahead"
-	settingHeld   = "clock-held" // since when, if it was stopped
+	settingHeld   = "clock-held"   // since when, if it was stopped
+	settingMoving = "clock-moving" // where it is, while a process moves it; for those that share the database
 	settingSeeded = "catalogue-seeded"
 )
 
@@ -245,7 +249,9 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	s.outbox.Handle("", s.kit.AfterRelease(s.book))
 	s.outbox.Handle(licensebook.KindLicense, s.licenses)
 	s.outbox.Handle(licensebook.KindFile, s.licenses)
-	s.queue = queue.New(st, s.clock, queue.Work{Deliver: s.outbox.Deliver, Tick: s.tick}, cfg.Logger)
+	if s.queue, err = s.openQueue(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
+	}
 	s.openAPI, err = openapiserver.New(openapiserver.Config{
 		Store: st, Clock: s.clock, Usage: usagebook.New(st, s.clock, s.book.UsedUp), Licenses: s.licenses, Observe: cfg.Observe, Log: cfg.Logger,
 		Seen: s.seen, Rates: access.NewRates(cfg.Limits.OpenAPIRate, cfg.Now),
@@ -269,6 +275,20 @@ func seeded(seed uint64) io.Reader {
 	var key [32]byte
 	binary.BigEndian.PutUint64(key[:], seed)
 	return mathrand.NewChaCha8(key)
+}
+
+// openQueue gives the queue that goes with the store.
+func (s *Sandbox) openQueue(ctx context.Context) (queue.Queue, error) {
+	work := queue.Work{Deliver: s.outbox.Deliver, Tick: s.tick}
+	if !s.store.Shared() {
+		return queue.NewLocal(s.store, s.clock, work, s.log), nil
+	}
+	s.store.OnElsewhere(func() {
+		if err := s.syncClock(context.Background()); err != nil {
+			s.log.Warn("cannot read where the clock is", "error", err)
+		}
+	})
+	return queue.NewRiver(ctx, s.store, s.clock, work, queue.Shared{Sync: s.syncClock, Save: s.saveClock, Adopt: s.adoptClock}, s.log)
 }
 
 // tick does what time demands of a subject.
@@ -321,33 +341,99 @@ func (s *Sandbox) OperatorToken(ctx context.Context, earlier string) (string, er
 
 // loadClock sets the clock as the database says.
 func (s *Sandbox) loadClock(ctx context.Context) error {
+	s.clockMu.Lock()
+	defer s.clockMu.Unlock()
+	s.clockText = ""
+	return s.setClock(ctx)
+}
+
+// syncClock sets the clock as another process may have written it, unless this one is moving it.
+func (s *Sandbox) syncClock(ctx context.Context) error {
+	s.clockMu.Lock()
+	defer s.clockMu.Unlock()
+	return s.setClock(ctx)
+}
+
+func (s *Sandbox) setClock(ctx context.Context) error {
+	if s.clock.Moving() {
+		return nil
+	}
+	settings, err := s.store.Settings(ctx, settingAhead, settingHeld, settingMoving)
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprint(settings)
+	if text == s.clockText {
+		return nil
+	}
 	var ahead time.Duration
-	var held time.Time
+	var stands time.Time
 	for name, read := range map[string]func(text string) error{
 		settingAhead: func(text string) (err error) { ahead, err = time.ParseDuration(text); return err },
-		settingHeld:  func(text string) (err error) { held, err = time.Parse(time.RFC3339Nano, text); return err },
+		settingHeld:  func(text string) (err error) { stands, err = time.Parse(time.RFC3339Nano, text); return err },
 	} {
-		text, err := s.store.Setting(ctx, name)
-		if err == nil {
-			err = read(text)
-		}
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("setting %s: %w", name, err)
+		if text, found := settings[name]; found {
+			if err := read(text); err != nil {
+				return fmt.Errorf("setting %s: %w", name, err)
+			}
 		}
 	}
-	s.clock.Restart(ahead, held)
+	if text, found := settings[settingMoving]; found && s.store.Shared() {
+		if stands, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			return fmt.Errorf("setting %s: %w", settingMoving, err)
+		}
+	}
+	s.clock.Restart(ahead, stands)
+	s.clockText = text
 	return nil
 }
 
-// saveClock writes where the clock is, for the next process.
+// saveClock writes where the clock is, for the next process and for those beside.
 func (s *Sandbox) saveClock(ctx context.Context) error {
-	return s.store.UpdateQuietly(ctx, func(tx *store.Tx) error {
-		held := tx.DeleteSetting(settingHeld)
-		if s.clock.Held() {
-			held = tx.PutSetting(settingHeld, s.clock.Now().Format(time.RFC3339Nano))
+	s.clockMu.Lock()
+	defer s.clockMu.Unlock()
+	now, ahead := s.clock.Now().Format(time.RFC3339Nano), s.clock.Ahead().String()
+	settings := map[string]string{settingAhead: ahead}
+	if s.clock.Held() {
+		settings[settingHeld] = now
+	}
+	if s.clock.Moving() && s.store.Shared() {
+		settings[settingMoving] = now
+	}
+	err := s.store.UpdateQuietly(ctx, func(tx *store.Tx) error {
+		tx.Announce()
+		for _, name := range []string{settingAhead, settingHeld, settingMoving} {
+			var err error
+			if text, found := settings[name]; found {
+				err = tx.PutSetting(name, text)
+			} else {
+				err = tx.DeleteSetting(name)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		return errors.Join(held, tx.PutSetting(settingAhead, s.clock.Ahead().String()))
+		return nil
 	})
+	if err == nil {
+		s.clockText = fmt.Sprint(settings)
+	}
+	return err
+}
+
+// adoptClock lets the clock run on, or stand, where a process that died has moved it.
+func (s *Sandbox) adoptClock(ctx context.Context) error {
+	settings, err := s.store.Settings(ctx, settingHeld, settingMoving)
+	if _, moving := settings[settingMoving]; err != nil || !moving {
+		return err
+	}
+	if err := s.syncClock(ctx); err != nil {
+		return err
+	}
+	if _, held := settings[settingHeld]; !held {
+		s.clock.Run()
+	}
+	return s.saveClock(ctx)
 }
 
 // seed writes the seller, products and buyer that every sandbox has. The seller's keys are those of the configuration, whatever an
@@ -439,14 +525,25 @@ func (s *Sandbox) ProductionAddress() string {
 	return seller.Address
 }
 
+// interrupt marks the attempts that an earlier process began and did not end. Where others live, they may be theirs: the queue marks
+// them when it goes on with what they are about.
+func (s *Sandbox) interrupt(ctx context.Context) (n int64, err error) {
+	if s.store.Shared() {
+		if processes, err := s.store.Processes(ctx); err != nil || len(processes) > 1 {
+			return 0, err
+		}
+	}
+	err = s.store.Update(ctx, func(tx *store.Tx) (err error) {
+		n, err = tx.InterruptAttempts()
+		return err
+	})
+	return n, err
+}
+
 // Run delivers calls until the context is over, and returns once no attempt is under way. What is not delivered by then stays
 // in the database, for the next Run on it.
 func (s *Sandbox) Run(ctx context.Context) error {
-	var interrupted int64
-	err := s.store.Update(ctx, func(tx *store.Tx) (err error) {
-		interrupted, err = tx.InterruptAttempts()
-		return err
-	})
+	interrupted, err := s.interrupt(ctx)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -465,6 +562,7 @@ func (s *Sandbox) Run(ctx context.Context) error {
 // Close closes the database. Call it after Run has returned.
 func (s *Sandbox) Close() error {
 	s.gate.CloseIdleConnections()
+	s.queue.Close()
 	return s.store.Close()
 }
 
@@ -493,27 +591,47 @@ func (s *Sandbox) AdvanceTo(ctx context.Context, t time.Time) error {
 }
 
 func (s *Sandbox) advance(ctx context.Context, to func(now time.Time) time.Time) error {
-	before := s.clock.Now()
-	if err := s.queue.Advance(ctx, to, func() error { return s.saveClock(ctx) }); err != nil {
+	var before time.Time
+	from := func(now time.Time) time.Time {
+		before = now
+		return to(now)
+	}
+	if err := s.queue.Advance(ctx, from, func() error { return s.saveClock(ctx) }); err != nil {
 		return fmt.Errorf("move the clock: %w", err)
 	}
 	now := s.clock.Now()
-	return errors.Join(s.saveClock(ctx), s.store.Update(ctx, func(tx *store.Tx) error {
+	return errors.Join(s.store.Update(ctx, func(tx *store.Tx) error {
 		return tx.AddEvent(event.ClockMoved(now.Sub(before).Round(time.Second), now))
 	}))
 }
 
 // HoldClock stops the clock, so that only Advance moves it.
 func (s *Sandbox) HoldClock(ctx context.Context) error {
-	s.clock.Hold()
-	return s.saveClock(ctx)
+	return s.changeClock(ctx, s.clock.Hold)
+}
+
+// changeClock changes the clock; where processes share it, from where it is for all of them, and while none moves it.
+func (s *Sandbox) changeClock(ctx context.Context, change func()) error {
+	f := func() error {
+		change()
+		return s.saveClock(ctx)
+	}
+	shared, ok := s.queue.(*queue.River)
+	if !ok {
+		return f()
+	}
+	return shared.Exclusively(ctx, func() error {
+		if err := s.syncClock(ctx); err != nil {
+			return err
+		}
+		return f()
+	})
 }
 
 // RunClock lets a clock that was stopped run on from where it stands.
 func (s *Sandbox) RunClock(ctx context.Context) error {
-	s.clock.Run()
-	s.queue.Look()
-	return s.saveClock(ctx)
+	defer s.queue.Look()
+	return s.changeClock(ctx, s.clock.Run)
 }
 
 // Snapshot writes everything into a new file, an SQLite database. It holds the sellers' keys.

@@ -59,6 +59,13 @@ func (c *Clock) Held() bool {
 	return c.standing
 }
 
+// Moving tells whether the clock is between Begin and End.
+func (c *Clock) Moving() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.moving
+}
+
 // Hold stops the clock, until [Clock.Run].
 func (c *Clock) Hold() {
 	c.mu.Lock()

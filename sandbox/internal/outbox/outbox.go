@@ -160,6 +160,9 @@ func (o *Outbox) target(tx *store.Tx, productCode string) (delivery.Target, erro
 
 // finish journals how an attempt ended and applies it: the call is done, or attempted again, or given up.
 func (o *Outbox) finish(tx *store.Tx, call store.Call, a store.Attempt, r delivery.Result) error {
+	if mine, err := tx.UnderWay(a.ID, a.CallID); err != nil || !mine {
+		return err // another process has gone on with the call, or all of it is gone
+	}
 	now := o.clock.Now()
 	handler := o.handlers[KindOf(call.Subject)]
 	succeeded := r.Succeeded(call.Call.Activity)

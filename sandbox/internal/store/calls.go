@@ -234,14 +234,16 @@ func (s *Store) PendingCalls(ctx context.Context, lineID string) (n int, err err
 	return n, err
 }
 
+func scanWaits(row interface{ Scan(...any) error }) (w Waits, err error) {
+	var due sql.NullInt64
+	err = row.Scan(&w.Subject, &w.CallID, &w.Seq, &due)
+	w.Due = fromMillis(due)
+	return w, err
+}
+
 // Waiting lists all that waits: the pending calls, and the timers of instances and of everything else.
 func (tx *Tx) Waiting() ([]Waits, error) {
-	return collect(tx.ctx, tx.tx, func(row interface{ Scan(...any) error }) (w Waits, err error) {
-		var due sql.NullInt64
-		err = row.Scan(&w.Subject, &w.CallID, &w.Seq, &due)
-		w.Due = fromMillis(due)
-		return w, err
-	}, `SELECT subject, call_id, seq, due_at FROM calls WHERE status = 'pending'
+	return collect(tx.ctx, tx.tx, scanWaits, `SELECT subject, call_id, seq, due_at FROM calls WHERE status = 'pending'
 		UNION ALL SELECT line_id, 0, 0, timer_at FROM instances WHERE timer_at IS NOT NULL
 		UNION ALL SELECT subject, 0, 0, due_at FROM timers`)
 }

@@ -29,7 +29,7 @@ func (t table) hasRowID() bool { return slices.Contains(t.columns, "rowid") }
 
 // tables lists the tables of PostgreSQL.
 func tables(ctx context.Context, q querier) ([]table, error) {
-	names, err := collect(ctx, q, scanText, "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' AND table_name <> 'schema_version' ORDER BY table_name")
+	names, err := collect(ctx, q, scanText, "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' AND table_name <> 'schema_version' AND table_name NOT LIKE 'river%' ORDER BY table_name")
 	if err != nil {
 		return nil, err
 	}
@@ -202,8 +202,13 @@ func (s *Store) replaceAll(ctx context.Context, fill func(conn *pgx.Conn, list [
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // does nothing after a commit
-	if _, err := tx.ExecContext(ctx, "SET CONSTRAINTS ALL DEFERRED"); err != nil {
-		return err
+	for _, statement := range []string{
+		"LOCK TABLE setting IN EXCLUSIVE MODE", // until the updates of all processes have ended; those that come later wait
+		"SET CONSTRAINTS ALL DEFERRED", s.server.announcing(),
+	} {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return err
+		}
 	}
 	list, err := tables(ctx, plain{tx})
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,8 +33,6 @@ const (
 	readConnections  = 6
 	// patience is how long an update waits for a server that is away, and for others to be through with the same rows.
 	patience = 30 * time.Second
-	// inUsePatience is how long Open waits for the process before it: a server notices only after a moment that one was killed.
-	inUsePatience = 2 * time.Second
 )
 
 // server is what a store in PostgreSQL has besides.
@@ -45,10 +42,19 @@ type server struct {
 	gate  sync.RWMutex // read: updates, until what they changed was told; write: whoever needs the database for itself
 	turns turns        // in which what updates changed is told
 
-	held    *sql.Conn // holds the lock that makes this process the only one
-	lost    atomic.Bool
-	stop    context.CancelFunc
-	stopped chan struct{}
+	config  *pgx.ConnConfig
+	schema  string
+	process int32
+
+	holding sync.Mutex
+	held    *sql.Conn // holds the lock that says that this process lives; nil while there is no server
+	leads   bool
+
+	stop       context.CancelFunc
+	background sync.WaitGroup
+
+	due       func(tx *Tx, changes []Waits) error
+	elsewhere func()
 
 	horizon sync.Map // by counter: an int64 up to which all is settled
 }
@@ -78,7 +84,7 @@ func Redacted(name string) string {
 }
 
 func openPostgres(ctx context.Context, name string) (*Store, error) {
-	s := &Store{closing: make(chan struct{}), closed: make(chan struct{}), server: &server{name: Redacted(name)}}
+	s := &Store{closing: make(chan struct{}), closed: make(chan struct{}), server: &server{name: Redacted(name), process: newProcess()}}
 	s.server.turns.changed = sync.NewCond(&s.server.turns.mu)
 	if err := s.connect(ctx, name); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", s.server.name, err), s.Close())
@@ -97,84 +103,30 @@ func (s *Store) connect(ctx context.Context, name string) error {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "isv-sandbox"
 	}
-	// One more, which holds the lock.
-	s.write = newHandle(stdlib.OpenDB(*config), true, writeConnections+1)
+	s.server.config = config
+	// Two more, which hold locks.
+	s.write = newHandle(stdlib.OpenDB(*config), true, writeConnections+2)
 	s.read = newHandle(stdlib.OpenDB(*config), true, readConnections)
+	var schema sql.NullString
+	if err := s.read.db.QueryRowContext(ctx, "SELECT current_schema()").Scan(&schema); err != nil {
+		return err
+	}
+	if !schema.Valid {
+		return errors.New("there is no schema of the search_path: create it first")
+	}
+	s.server.schema = schema.String
+	if err := s.write.migratePostgres(ctx); err != nil {
+		return err
+	}
 	if err := s.server.hold(ctx, s.write.db); err != nil {
 		return err
 	}
-	return s.write.migratePostgres(ctx)
-}
-
-// lockKey is the key of a lock of the whole schema, which is a sandbox.
-const lockKey = "SELECT hashtextextended('isv-sandbox ' || $1 || ' ' || current_schema(), 0)"
-
-// hold makes this process the only one that works on the database, until it is closed.
-func (v *server) hold(ctx context.Context, db *sql.DB) error {
-	wait, cancel := context.WithTimeout(ctx, inUsePatience)
-	defer cancel()
-	for {
-		held, err := tryHold(ctx, db)
-		if err != nil {
-			return err
-		}
-		if held != nil {
-			v.held = held
-			break
-		}
-		select {
-		case <-wait.Done():
-			return errors.Join(ctx.Err(), ErrInUse)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 	background, stop := context.WithCancel(context.Background())
-	v.stop, v.stopped = stop, make(chan struct{})
-	go v.keep(background, db)
+	hold := s.server.stop
+	s.server.stop = func() { stop(); hold() }
+	s.server.background.Go(func() { s.listen(background, config) })
+	s.server.background.Go(func() { s.look(background) })
 	return nil
-}
-
-// tryHold gives a connection that holds the lock, or nil if another has it.
-func tryHold(ctx context.Context, db *sql.DB) (*sql.Conn, error) {
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var free bool
-	err = conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock(("+lockKey+"))", "process").Scan(&free)
-	if err == nil && free {
-		return conn, nil
-	}
-	return nil, errors.Join(err, discard(conn))
-}
-
-// keep looks after the lock. When the server goes away it is free, so it is taken again before anything is written.
-func (v *server) keep(ctx context.Context, db *sql.DB) {
-	defer close(v.stopped)
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		if v.held != nil {
-			alive, cancel := context.WithTimeout(ctx, 10*time.Second)
-			err := v.held.PingContext(alive)
-			cancel()
-			if err == nil || ctx.Err() != nil {
-				continue
-			}
-			_ = discard(v.held)
-			v.held = nil
-			v.lost.Store(true)
-		}
-		if held, err := tryHold(ctx, db); err == nil && held != nil {
-			v.held = held
-			v.lost.Store(false)
-		}
-	}
 }
 
 func (v *server) close() {
@@ -182,7 +134,7 @@ func (v *server) close() {
 	defer v.gate.Unlock()
 	if v.stop != nil {
 		v.stop()
-		<-v.stopped
+		v.background.Wait()
 	}
 	if v.held != nil {
 		_ = discard(v.held)
@@ -209,7 +161,7 @@ func (h *handle) migratePostgres(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, discard(conn)) }() // which gives the lock back
-	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock(("+lockKey+"))", "migration"); err != nil {
+	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock("+keyOf+", 0)", "migration"); err != nil {
 		return err
 	}
 	if _, err := conn.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)"); err != nil {
@@ -334,9 +286,6 @@ const (
 
 // once runs an update once.
 func (s *Store) once(ctx context.Context, f func(tx *Tx) error, quiet bool) (why outcome, err error) {
-	if s.server.lost.Load() {
-		return away, fmt.Errorf("the lock on the database was lost: %w", ErrInUse)
-	}
 	known := s.known() // before the begin: nothing that it sees is older
 	conn, err := s.write.db.Conn(ctx)
 	if err != nil {
@@ -368,8 +317,22 @@ func (s *Store) once(ctx context.Context, f func(tx *Tx) error, quiet bool) (why
 		done = tx.end(ctx, "ROLLBACK") == nil
 		return why, tx.failed
 	}
+	s.mu.Lock()
+	due := s.server.due
+	s.mu.Unlock()
+	if due != nil && len(t.waits) > 0 {
+		if err := due(t, t.waits); err != nil {
+			why := tx.why(err)
+			done = tx.end(ctx, "ROLLBACK") == nil
+			return why, err
+		}
+	}
+	commit := []string{"COMMIT"}
+	if t.announce || t.catalogue || t.faultsChanged {
+		commit = []string{s.server.announcing(), "COMMIT"}
+	}
 	turn := s.server.turns.take()
-	err = tx.end(ctx, "COMMIT")
+	err = tx.end(ctx, commit...)
 	done = err == nil
 	committed := err == nil
 	why = final
@@ -427,30 +390,34 @@ func (t *serverTx) note(err error) error {
 	return err
 }
 
+// beginning waits for whoever replaces everything, before the transaction sees anything.
+const beginning = "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE setting IN ROW SHARE MODE; SELECT pg_current_xact_id()::text"
+
 // begin begins and gives the transaction's number.
 func (t *serverTx) begin(ctx context.Context) (number string, err error) {
 	err = t.conn.Raw(func(c any) error {
 		conn := c.(*stdlib.Conn).Conn().PgConn() //nolint:forcetypeassert // the pool was opened with this driver
-		results, err := conn.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_current_xact_id()::text").ReadAll()
+		results, err := conn.Exec(ctx, beginning).ReadAll()
 		if err != nil {
 			return err
 		}
-		number = string(results[1].Rows[0][0])
+		number = string(results[len(results)-1].Rows[0][0])
 		return nil
 	})
 	return number, err
 }
 
 // end commits or rolls back.
-func (t *serverTx) end(ctx context.Context, how string) error {
+func (t *serverTx) end(ctx context.Context, how ...string) error {
 	return t.conn.Raw(func(c any) error {
 		conn := c.(*stdlib.Conn).Conn().PgConn() //nolint:forcetypeassert // as above
-		results, err := conn.Exec(ctx, how).ReadAll()
+		results, err := conn.Exec(ctx, strings.Join(how, ";")).ReadAll()
 		if err != nil {
 			return err
 		}
-		if tag := results[0].CommandTag.String(); tag != how {
-			return fmt.Errorf("%s was answered with %s", how, tag)
+		last := len(how) - 1
+		if tag := results[last].CommandTag.String(); tag != how[last] {
+			return fmt.Errorf("%s was answered with %s", how[last], tag)
 		}
 		return nil
 	})

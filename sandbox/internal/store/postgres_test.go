@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"io/fs"
 	"os"
 	"path"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 	"github.com/isvkit/isvkit/sandbox/internal/store/storetest"
 )
@@ -62,7 +62,7 @@ func TestMigrations_ComeToTheSame(t *testing.T) {
 		require.NoError(t, open(t, database).Close())
 	}
 	theirs := columns("pgx", server, `SELECT table_name || '.' || column_name, CASE data_type WHEN 'bigint' THEN 'INTEGER' WHEN 'bytea' THEN 'BLOB' ELSE upper(data_type) END, is_nullable = 'NO'
-		FROM information_schema.columns WHERE table_schema = current_schema() AND column_name <> 'rowid' AND table_name <> 'schema_version'`)
+		FROM information_schema.columns WHERE table_schema = current_schema() AND column_name <> 'rowid' AND table_name NOT IN ('schema_version', 'waiting')`)
 	ours := columns("sqlite", "file:"+file, `SELECT t.name || '.' || c.name, c.type, c."notnull" OR c.pk > 0 FROM sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'`)
 	require.Equal(t, ours, theirs)
 	require.Greater(t, len(ours), 100)
@@ -71,6 +71,7 @@ func TestMigrations_ComeToTheSame(t *testing.T) {
 	require.Equal(t,
 		indexes("sqlite", "file:"+file, `SELECT name, '', 0 FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL`),
 		indexes("pgx", server, `SELECT c.relname, '', false FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = current_schema()::regnamespace
+			AND c.relname NOT IN ('calls_by_due', 'calls_first', 'instances_by_timer', 'timers_by_due', 'attempts_started')
 			AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = c.oid)`))
 }
 
@@ -126,44 +127,6 @@ func TestPostgres_LosesNothingWithItsConnections(t *testing.T) {
 	}
 }
 
-// TestPostgres_WritesNothingWithoutItsLock takes the lock away with the connection that holds it, and gives it to another process.
-func TestPostgres_WritesNothingWithoutItsLock(t *testing.T) {
-	database := storetest.Postgres(t)
-	name := "lost_" + strconv.Itoa(os.Getpid())
-	s := open(t, named(database, name))
-	require.NoError(t, s.PutSetting(t.Context(), "x", "1"))
-	other := make(chan *store.Store)
-	go func() {
-		for {
-			another, err := store.Open(context.Background(), database)
-			if err == nil {
-				other <- another
-				return
-			}
-			if !errors.Is(err, store.ErrInUse) {
-				t.Error(err)
-			}
-		}
-	}()
-	var another *store.Store
-	for another == nil {
-		_, err := end(t.Context(), database, name)
-		require.NoError(t, err)
-		select {
-		case another = <-other:
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-	defer func() { require.NoError(t, another.Close()) }()
-	// It notices within two seconds.
-	require.Eventually(t, func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		defer cancel()
-		return errors.Is(s.PutSetting(ctx, "x", "2"), store.ErrInUse)
-	}, 20*time.Second, 50*time.Millisecond)
-	require.NoError(t, another.PutSetting(t.Context(), "y", "1"))
-}
-
 func TestPostgres_RefusesANewerSchema(t *testing.T) {
 	database := storetest.Postgres(t)
 	require.NoError(t, open(t, database).Close())
@@ -176,29 +139,73 @@ func TestPostgres_RefusesANewerSchema(t *testing.T) {
 	require.ErrorContains(t, err, "newer version")
 }
 
-// TestPostgres_StartsOnce has processes open an empty schema at the same time.
-func TestPostgres_StartsOnce(t *testing.T) {
+// TestPostgres_IsShared has processes open an empty schema at the same time, and work on it together.
+func TestPostgres_IsShared(t *testing.T) {
 	database := storetest.Postgres(t)
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var opened []*store.Store
-	for range 4 {
+	stores := make([]*store.Store, 4)
+	for i := range stores {
 		wg.Go(func() {
 			s, err := store.Open(context.Background(), database)
 			if err != nil {
-				if !errors.Is(err, store.ErrInUse) {
-					t.Error(err)
-				}
+				t.Error(err)
 				return
 			}
-			mu.Lock()
-			opened = append(opened, s)
-			mu.Unlock()
+			stores[i] = s
+			for range 20 {
+				if err := s.Update(t.Context(), count("n")); err != nil {
+					t.Error(err)
+				}
+			}
 		})
 	}
 	wg.Wait()
-	require.Len(t, opened, 1)
-	require.NoError(t, opened[0].Close())
+	n, err := stores[0].Setting(t.Context(), "n")
+	require.NoError(t, err)
+	require.Equal(t, "80", n)
+
+	alive, err := stores[0].Processes(t.Context())
+	require.NoError(t, err)
+	require.Len(t, alive, 4)
+	require.Contains(t, alive, stores[3].Process())
+	require.True(t, stores[1].Leads(t.Context()))
+	require.True(t, stores[1].Leads(t.Context()))
+	require.False(t, stores[2].Leads(t.Context()))
+	require.NoError(t, stores[1].Close())
+	require.Eventually(t, func() bool { return stores[2].Leads(t.Context()) }, 10*time.Second, time.Millisecond, "another takes over")
+	require.Eventually(t, func() bool {
+		alive, err := stores[0].Processes(t.Context())
+		return err == nil && len(alive) == 3
+	}, 10*time.Second, time.Millisecond)
+
+	unlock, err := stores[0].Lock(t.Context(), "x")
+	require.NoError(t, err)
+	none, err := stores[2].TryLock(t.Context(), "x")
+	require.NoError(t, err)
+	require.Nil(t, none)
+	unlock()
+	require.Eventually(t, func() bool {
+		unlock, err := stores[2].TryLock(t.Context(), "x")
+		if unlock != nil {
+			unlock()
+		}
+		return err == nil && unlock != nil
+	}, 10*time.Second, time.Millisecond)
+
+	// What one changes the others do not take from what they know.
+	version := stores[0].CatalogueVersion()
+	require.NoError(t, stores[2].Update(t.Context(), func(tx *store.Tx) error { return tx.PutSeller(catalogue.Seller{ID: "s"}) }))
+	require.Eventually(t, func() bool { return stores[0].CatalogueVersion() > version }, 10*time.Second, time.Millisecond)
+	told := make(chan struct{}, 100)
+	stores[0].OnElsewhere(func() { told <- struct{}{} })
+	require.NoError(t, stores[2].Update(t.Context(), func(tx *store.Tx) error { tx.Announce(); return nil }))
+	<-told
+	changed := stores[0].Changed()
+	require.NoError(t, stores[2].PutSetting(t.Context(), "x", "1"))
+	<-changed
+	for _, s := range stores {
+		require.NoError(t, s.Close())
+	}
 }
 
 func TestOpen_TellsNoPassword(t *testing.T) {

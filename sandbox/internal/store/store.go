@@ -246,6 +246,7 @@ type Tx struct {
 	store *Store
 	known *known
 
+	announce  bool               // other processes are to forget what they know
 	instance  lifecycle.Instance // the last one that was read
 	waits     []Waits
 	added     []Call
@@ -457,7 +458,9 @@ func (s *Store) committed(tx *Tx) {
 	s.mu.Lock()
 	told := s.waits
 	s.mu.Unlock()
-	s.fresh.keep(tx.added, tx.waits)
+	if s.server == nil { // another process may change a call
+		s.fresh.keep(tx.added, tx.waits)
+	}
 	if tx.catalogue {
 		s.catalogueVersion.Add(1)
 	}

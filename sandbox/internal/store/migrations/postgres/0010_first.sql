@@ -392,3 +392,15 @@ CREATE TABLE failed_orders (
   failed_at BIGINT NOT NULL
 );
 CREATE INDEX failed_orders_by_product ON failed_orders (product_code, failed_at);
+
+-- What waits, for processes that share the database: timers, and of each subject the first call.
+CREATE INDEX calls_by_due ON calls (due_at) WHERE status = 'pending';
+CREATE INDEX calls_first ON calls (subject, seq) WHERE status = 'pending';
+CREATE INDEX instances_by_timer ON instances (timer_at) WHERE timer_at IS NOT NULL;
+CREATE INDEX timers_by_due ON timers (due_at);
+CREATE INDEX attempts_started ON attempts (call_id) WHERE outcome = 'started';
+CREATE VIEW waiting AS
+  SELECT subject, 0 AS call_id, due_at FROM timers
+  UNION ALL SELECT line_id, 0, timer_at FROM instances WHERE timer_at IS NOT NULL
+  UNION ALL SELECT c.subject, c.call_id, c.due_at FROM calls c WHERE c.status = 'pending'
+    AND NOT EXISTS (SELECT 1 FROM calls e WHERE e.subject = c.subject AND e.status = 'pending' AND e.seq < c.seq);

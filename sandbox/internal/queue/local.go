@@ -1,0 +1,404 @@
+package queue
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/isvkit/isvkit/sandbox/internal/clock"
+	"github.com/isvkit/isvkit/sandbox/internal/store"
+)
+
+// Local is the queue of one process.
+//
+// What waits stands in the store. The queue holds a copy in memory, which every update of the store keeps current, so a queue
+// that dies takes nothing with it, and looking for work costs no query.
+type Local struct {
+	store *store.Store
+	clock *clock.Clock
+	work  Work
+	log   *slog.Logger
+
+	wake chan struct{}
+	jobs chan job // never holds more than there are workers
+
+	advancing sync.Mutex // one move of the clock at a time, and none while everything is replaced
+
+	mu       sync.Mutex
+	idle     *sync.Cond
+	subjects map[string]*subject
+	ready    byDue // the subjects that wait and are not busy
+	busy     int
+	counter  uint64
+	running  bool
+	resting  bool // nothing new is started
+	stopped  bool
+}
+
+// subject is what waits about one subject.
+type subject struct {
+	name  string
+	calls []waiting // in their order
+	timer time.Time // zero: none
+	busy  bool      // something is being done about it
+	place int       // in ready; -1 if it is not there
+	turn  uint64    // among subjects that are due at the same time, first come first served
+}
+
+type waiting struct {
+	id, seq int64
+	due     time.Time
+}
+
+// due is when there is something to do; zero is never.
+func (s *subject) due() time.Time {
+	if len(s.calls) == 0 {
+		return s.timer
+	}
+	if first := s.calls[0].due; s.timer.IsZero() || first.Before(s.timer) {
+		return first
+	}
+	return s.timer
+}
+
+// NewLocal gives a queue that is told by the store of everything that waits; [Local.Run] makes it work.
+func NewLocal(s *store.Store, c *clock.Clock, work Work, log *slog.Logger) *Local {
+	q := &Local{store: s, clock: c, work: work, log: log, wake: make(chan struct{}, 1), jobs: make(chan job, Workers), subjects: map[string]*subject{}}
+	q.idle = sync.NewCond(&q.mu)
+	s.OnWaits(q.changed)
+	return q
+}
+
+// changed takes up what an update of the store changed.
+func (q *Local) changed(changes []store.Waits) {
+	q.mu.Lock()
+	for _, w := range changes {
+		q.put(w)
+	}
+	q.mu.Unlock()
+	q.Look()
+}
+
+// Look has Run look for work, after the clock was changed.
+func (q *Local) Look() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (q *Local) put(w store.Waits) {
+	s := q.subjects[w.Subject]
+	if s == nil {
+		if w.Due.IsZero() {
+			return
+		}
+		s = &subject{name: w.Subject, place: -1}
+		q.subjects[w.Subject] = s
+	}
+	if w.CallID == 0 {
+		s.timer = w.Due
+	} else {
+		s.calls = slices.DeleteFunc(s.calls, func(c waiting) bool { return c.id == w.CallID })
+		if !w.Due.IsZero() {
+			at, _ := slices.BinarySearchFunc(s.calls, w.Seq, func(c waiting, seq int64) int { return cmp.Compare(c.seq, seq) })
+			s.calls = slices.Insert(s.calls, at, waiting{w.CallID, w.Seq, w.Due})
+		}
+	}
+	q.settle(s)
+}
+
+// settle puts a subject where it belongs after a change.
+func (q *Local) settle(s *subject) {
+	due := s.due()
+	if s.busy || due.IsZero() {
+		if s.place >= 0 {
+			heap.Remove(&q.ready, s.place)
+		}
+		if !s.busy && due.IsZero() {
+			delete(q.subjects, s.name)
+		}
+		return
+	}
+	if s.place >= 0 {
+		heap.Fix(&q.ready, s.place)
+		return
+	}
+	q.counter++
+	s.turn = q.counter
+	heap.Push(&q.ready, s)
+}
+
+// Load takes up all that waits in the store. Run does it at its start; whoever replaces the contents of the store does it again.
+func (q *Local) Load(ctx context.Context) error {
+	return q.store.Alone(ctx, func(tx *store.Tx) error {
+		all, err := tx.Waiting()
+		if err != nil {
+			return err
+		}
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		for _, s := range q.subjects {
+			s.calls, s.timer = nil, time.Time{}
+			q.settle(s)
+		}
+		for _, w := range all {
+			q.put(w)
+		}
+		return nil
+	})
+}
+
+// Run works until the context is over, then waits for the attempts under way to notice that too.
+func (q *Local) Run(ctx context.Context) error {
+	var workers sync.WaitGroup
+	defer func() {
+		close(q.jobs)
+		workers.Wait()
+		q.mu.Lock()
+		q.running, q.stopped = false, true
+		q.idle.Broadcast()
+		q.mu.Unlock()
+	}()
+	if err := q.Load(ctx); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	q.running = true
+	q.mu.Unlock()
+	// Workers that stay have the stack that the work needs; one made for each piece would grow it each time.
+	for range Workers {
+		workers.Go(func() {
+			for j := range q.jobs {
+				q.do(ctx, j)
+			}
+		})
+	}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		timer.Reset(q.startDue())
+		select {
+		case <-ctx.Done():
+		case <-q.wake:
+		case <-timer.C:
+		}
+	}
+	return nil
+}
+
+// startDue starts everything that is due and free to go, and tells how long there is nothing more to do unless something changes.
+func (q *Local) startDue() time.Duration {
+	const long = time.Hour
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.clock.Now()
+	for len(q.ready) > 0 && q.busy < Workers && !q.resting {
+		s := q.ready[0]
+		if due := s.due(); due.After(now) {
+			if q.busy == 0 {
+				q.idle.Broadcast()
+			}
+			wait, runs := q.clock.Until(due)
+			if !runs {
+				return long
+			}
+			return min(wait, long)
+		}
+		q.start(s, now)
+	}
+	if q.busy == 0 {
+		q.idle.Broadcast()
+	}
+	return long // nothing waits, or there is no free worker, and the end of an attempt wakes us
+}
+
+// start has a worker do what is due about a subject.
+func (q *Local) start(s *subject, now time.Time) {
+	s.busy = true
+	q.busy++
+	q.settle(s)
+	timer := s.timer
+	tick := !timer.IsZero() && !timer.After(now)
+	var callID int64
+	if !tick {
+		callID = s.calls[0].id
+	}
+	q.jobs <- job{s, timer, tick, callID}
+}
+
+// job is a piece of work on a subject.
+type job struct {
+	subject *subject
+	timer   time.Time
+	tick    bool
+	callID  int64
+}
+
+// do does a piece of work.
+func (q *Local) do(ctx context.Context, j job) {
+	var err error
+	if j.tick {
+		err = q.work.Tick(ctx, j.subject.name)
+	} else {
+		err = q.work.Deliver(ctx, j.callID)
+	}
+	q.mu.Lock()
+	if j.tick && err == nil && j.subject.timer.Equal(j.timer) {
+		err = errors.New("its timer was not moved on")
+	}
+	q.mu.Unlock()
+	if err != nil && ctx.Err() == nil {
+		q.log.Error("queue: work failed", "subject", j.subject.name, "error", err)
+		// Whatever it is, it stays due. Not at once again, or a broken disk makes a busy loop.
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	q.mu.Lock()
+	j.subject.busy = false
+	q.busy--
+	q.settle(j.subject)
+	q.mu.Unlock()
+	q.Look()
+}
+
+// Settle waits until nothing is due and nothing under way.
+func (q *Local) Settle(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.idle.Broadcast()
+	})
+	defer stop()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if q.stopped {
+			return errors.New("the queue was stopped")
+		}
+		if q.running && q.busy == 0 && (len(q.ready) == 0 || q.ready[0].due().After(q.clock.Now())) {
+			return nil
+		}
+		q.Look()
+		q.idle.Wait()
+	}
+}
+
+// Replace runs f, which replaces what is in the store, while nothing is under way, and then takes up what waits in it.
+func (q *Local) Replace(ctx context.Context, f func() error) error {
+	q.advancing.Lock()
+	defer q.advancing.Unlock()
+	q.mu.Lock()
+	q.resting = true
+	stop := context.AfterFunc(ctx, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.idle.Broadcast()
+	})
+	defer stop()
+	for q.busy > 0 && ctx.Err() == nil {
+		q.idle.Wait()
+	}
+	q.mu.Unlock()
+	defer func() {
+		q.mu.Lock()
+		q.resting = false
+		q.mu.Unlock()
+		q.Look()
+	}()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	return q.Load(context.WithoutCancel(ctx))
+}
+
+// NextDue is when the next thing is due that is not being done already; zero if nothing waits.
+func (q *Local) NextDue() time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.ready) == 0 {
+		return time.Time{}
+	}
+	return q.ready[0].due()
+}
+
+// Advance moves the clock forward.
+func (q *Local) Advance(ctx context.Context, to func(now time.Time) time.Time, moved func() error) (err error) {
+	q.advancing.Lock()
+	defer q.advancing.Unlock()
+	target := to(q.clock.Now())
+	q.clock.Begin()
+	defer func() {
+		q.clock.End()
+		err = errors.Join(err, moved())
+		q.Look()
+	}()
+	for {
+		if err := q.Settle(ctx); err != nil {
+			return fmt.Errorf("wait for what is due at %s: %w", q.clock.Now().Format(time.RFC3339), err)
+		}
+		next := q.NextDue()
+		last := next.IsZero() || next.After(target)
+		if last {
+			next = target
+		}
+		q.clock.Set(next)
+		if err := moved(); err != nil {
+			return err
+		}
+		if last {
+			return q.Settle(ctx)
+		}
+	}
+}
+
+// byDue is a heap of subjects by when they are due.
+type byDue []*subject
+
+func (h byDue) Len() int { return len(h) }
+
+func (h byDue) Less(i, j int) bool {
+	if c := h[i].due().Compare(h[j].due()); c != 0 {
+		return c < 0
+	}
+	return h[i].turn < h[j].turn
+}
+
+func (h byDue) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+
+// Push is for container/heap.
+func (h *byDue) Push(v any) {
+	s, _ := v.(*subject)
+	s.place = len(*h)
+	*h = append(*h, s)
+}
+
+// Pop is for container/heap.
+func (h *byDue) Pop() any {
+	last := len(*h) - 1
+	s := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	s.place = -1
+	return s
+}
+
+// Close has nothing to close.
+func (q *Local) Close() {}
