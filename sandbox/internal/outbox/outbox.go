@@ -63,6 +63,9 @@ func KindOf(subject string) string {
 // ErrInvalid is wrapped by errors about what was asked for.
 var ErrInvalid = errors.New("invalid")
 
+// errTaken rolls an attempt back that another process makes.
+var errTaken = errors.New("another process is at it")
+
 // Deliver makes one attempt at a call that is due, journals it, and applies what came of it.
 func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 	var call store.Call
@@ -97,9 +100,15 @@ func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 			return err
 		}
 		call.Attempts = number
+		if mine, err := tx.ClaimAttempt(call); err != nil || !mine {
+			return errors.Join(err, errTaken)
+		}
 		attempt, err = o.start(tx, call, prepared, plan.Exchange.Kind)
 		return err
 	})
+	if errors.Is(err, errTaken) {
+		return nil
+	}
 	if err != nil || putOff(plan) {
 		return err
 	}
@@ -160,7 +169,7 @@ func (o *Outbox) target(tx *store.Tx, productCode string) (delivery.Target, erro
 
 // finish journals how an attempt ended and applies it: the call is done, or attempted again, or given up.
 func (o *Outbox) finish(tx *store.Tx, call store.Call, a store.Attempt, r delivery.Result) error {
-	if mine, err := tx.UnderWay(a.ID, a.CallID); err != nil || !mine {
+	if mine, err := tx.UnderWay(a.ID, call); err != nil || !mine {
 		return err // another process has gone on with the call, or all of it is gone
 	}
 	now := o.clock.Now()

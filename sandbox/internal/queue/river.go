@@ -211,7 +211,10 @@ func (q *River) do(ctx context.Context, job *river.Job[subjectJob]) error {
 			return err
 		}
 	}
-	for range pieces {
+	for piece := range pieces {
+		if mine, err := q.mine(ctx, job.JobRow, piece); err != nil || !mine {
+			return err
+		}
 		if err := q.shared.Sync(ctx); err != nil {
 			return err
 		}
@@ -243,6 +246,15 @@ func (q *River) do(ctx context.Context, job *river.Job[subjectJob]) error {
 		}
 	}
 	return river.JobSnooze(0)
+}
+
+// mine tells whether a job was not given to another process, which the first piece of it needs not ask.
+func (q *River) mine(ctx context.Context, job *rivertype.JobRow, piece int) (mine bool, err error) {
+	if piece == 0 {
+		return true, nil
+	}
+	err = q.pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM river_job WHERE id = $1 AND state = 'running' AND attempt = $2)", job.ID, job.Attempt).Scan(&mine)
+	return mine, err
 }
 
 // pick chooses what is to be done about a subject: what its timer demands, or else its first call.
@@ -416,7 +428,7 @@ func (q *River) Settle(ctx context.Context) error {
 			return errors.New("the queue was stopped")
 		}
 		settled, err := q.settled(ctx)
-		if err != nil || settled {
+		if err != nil && !store.Away(err) || settled {
 			return err
 		}
 		select {

@@ -166,7 +166,11 @@ func (h *handle) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 // QueryContext runs a query that gives rows.
 func (h *handle) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	if h.postgres {
-		return h.db.QueryContext(ctx, h.text(query), postgresArgs(args)...)
+		rows, err := h.db.QueryContext(ctx, h.text(query), postgresArgs(args)...)
+		for wait := (waiting{}); Away(err) && wait.more(ctx); {
+			rows, err = h.db.QueryContext(ctx, h.text(query), postgresArgs(args)...)
+		}
+		return rows, err
 	}
 	stmt, err := h.prepare(ctx, query)
 	if err != nil {
@@ -178,7 +182,11 @@ func (h *handle) QueryContext(ctx context.Context, query string, args ...any) (*
 // QueryRowContext runs a query that gives one row.
 func (h *handle) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	if h.postgres {
-		return h.db.QueryRowContext(ctx, h.text(query), postgresArgs(args)...)
+		row := h.db.QueryRowContext(ctx, h.text(query), postgresArgs(args)...)
+		for wait := (waiting{}); Away(row.Err()) && wait.more(ctx); {
+			row = h.db.QueryRowContext(ctx, h.text(query), postgresArgs(args)...)
+		}
+		return row
 	}
 	stmt, err := h.prepare(ctx, query)
 	if err != nil {

@@ -6,9 +6,11 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -442,6 +444,43 @@ func (t *serverTx) QueryRowContext(ctx context.Context, query string, args ...an
 	return row
 }
 
+// Away tells whether an error says that the server of the database is not there, or not yet, and nothing else is wrong.
+func Away(err error) bool {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) {
+		switch answer.Code {
+		case "57P01", "57P02", "57P03", "25006", "53300": // shut down, crashed, starting up, a standby, too many connections
+			return true
+		}
+		return strings.HasPrefix(answer.Code, "08")
+	}
+	var network net.Error
+	var connecting *pgconn.ConnectError
+	return errors.As(err, &network) || errors.As(err, &connecting) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err)
+}
+
+// waiting is how long a query has waited for a server that is away.
+type waiting struct{ tries int }
+
+// more waits, at first for a moment, and tells whether to try again.
+func (w *waiting) more(ctx context.Context) bool {
+	w.tries++
+	pause := min(time.Millisecond<<min(w.tries, 10), 200*time.Millisecond)
+	if time.Duration(w.tries)*200*time.Millisecond > patience {
+		return false
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pause):
+		return true
+	}
+}
+
 // why tells why an update failed with an error.
 func (t *serverTx) why(err error) outcome {
 	for _, err := range []error{t.failed, err} { // f may have made another error of the first
@@ -454,10 +493,8 @@ func (t *serverTx) why(err error) outcome {
 			return conflict
 		case "23505":
 			return duplicate
-		case "57P01", "57P02", "57P03", "25006", "53300": // shut down, crashed, starting up, a standby, too many connections
-			return away
 		}
-		if strings.HasPrefix(answer.Code, "08") {
+		if Away(answer) {
 			return away
 		}
 	}

@@ -308,10 +308,26 @@ func (tx *Tx) InterruptSubject(subject string) error {
 		AND call_id IN (SELECT call_id FROM calls WHERE subject = ? AND status = 'pending')`, subject)
 }
 
-// UnderWay tells whether an attempt is under way still: nobody has taken it for interrupted.
-func (tx *Tx) UnderWay(attemptID, callID int64) (bool, error) {
+// ClaimAttempt writes that an attempt begins, whose number the call has, and tells whether it may: the call is pending, and no attempt of
+// that number was begun by another process.
+func (tx *Tx) ClaimAttempt(c Call) (bool, error) {
 	if tx.store.server == nil {
-		return true, nil // nobody could
+		return true, nil // there is no other
 	}
-	return tx.exists("SELECT 1 FROM attempts WHERE attempt_id = ? AND call_id = ? AND outcome = 'started'", attemptID, callID)
+	r, err := tx.tx.ExecContext(tx.ctx, "UPDATE calls SET attempts = ?1 WHERE call_id = ?2 AND status = 'pending' AND attempts = ?1 - 1", c.Attempts, c.ID)
+	if err != nil {
+		return false, err
+	}
+	n, err := r.RowsAffected()
+	return n == 1, err
+}
+
+// UnderWay tells whether an attempt, whose number the call has, is the latest of a pending call and was not taken for interrupted. If it is
+// not, another process has gone on with the call.
+func (tx *Tx) UnderWay(attemptID int64, c Call) (bool, error) {
+	if tx.store.server == nil {
+		return true, nil // there is no other
+	}
+	return tx.exists(`SELECT 1 FROM attempts a JOIN calls c ON c.call_id = a.call_id WHERE a.attempt_id = ? AND c.call_id = ? AND a.outcome = 'started'
+		AND c.status = 'pending' AND c.attempts = ?`, attemptID, c.ID, c.Attempts)
 }
