@@ -206,6 +206,7 @@ func TestSandbox_LicenceFile(t *testing.T) {
 
 	var second sandboxapi.LicenseFile
 	m.call("POST", path, sandboxapi.LicenseFileRequest{}, &second)
+	require.NoError(t, m.Settle(t.Context())) // so that the ISV answers it as it does now
 	require.NoError(t, m.sdk().UploadCharacters(t.Context(), second.EventID, "licence-text"))
 	var list sandboxapi.LicenseFileList
 	m.call("GET", "/v1/license-files?orderLineId="+line, nil, &list)

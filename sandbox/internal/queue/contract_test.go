@@ -287,9 +287,13 @@ func TestQueue_WaitsOnTheClock(t *testing.T) {
 		b.advance(2, 20*time.Hour)
 		h := func(n int) time.Time { return start.Add(time.Duration(n) * time.Hour) }
 		require.Equal(t, []done{
-			{"x/retried", retried, start}, {"x/retried", retried, h(1)}, {"x/timer", 0, start.Add(90 * time.Minute)}, {"x/retried", retried, h(2)},
+			{"x/retried", retried, start},
+			{"x/retried", retried, h(1)},
+			{"x/timer", 0, start.Add(90 * time.Minute)},
+			{"x/retried", retried, h(2)},
 			{"x/retried", behind, h(2)}, // due from the start, and so at once when its turn comes
-			{"x/retried", behind, h(2)}, {"x/retried", behind, h(2)},
+			{"x/retried", behind, h(2)},
+			{"x/retried", behind, h(2)},
 		}, b.all())
 		for _, p := range b.processes {
 			require.NoError(t, p.sync(t.Context()))
