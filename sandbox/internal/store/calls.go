@@ -291,12 +291,10 @@ func scanAttempt(row interface{ Scan(...any) error }) (a Attempt, err error) {
 
 // StartAttempt writes an attempt before it is made, so that one that never ends is seen too, and gives it its id.
 func (tx *Tx) StartAttempt(a Attempt) (int64, error) {
-	var id int64
-	err := tx.row(`INSERT INTO attempts (call_id, subject, line_id, seller_id, product_code, activity, number, started_at, fault, method, url,
+	return tx.insert(`INSERT INTO attempts (call_id, subject, line_id, seller_id, product_code, activity, number, started_at, fault, method, url,
 		request_headers, request_body, status, content_type, response_body, duration_us, outcome, result_code, detail, violations)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}', ?, 0, '', '', 0, 'started', '', '', '[]') RETURNING attempt_id`,
-		a.CallID, a.Subject, a.LineID, a.SellerID, a.ProductCode, a.Activity, a.Number, millis(a.StartedAt), a.Fault, a.Method, a.URL, a.RequestBody).Scan(&id)
-	return id, err
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}', ?, 0, '', '', 0, 'started', '', '', '[]')`, "attempt_id",
+		a.CallID, a.Subject, a.LineID, a.SellerID, a.ProductCode, a.Activity, a.Number, millis(a.StartedAt), a.Fault, a.Method, a.URL, a.RequestBody)
 }
 
 // FinishAttempt writes how an attempt ended.

@@ -30,9 +30,8 @@ func (tx *Tx) AddEvent(e event.Event) error {
 			return err
 		}
 	}
-	var id int64
-	err = tx.row("INSERT INTO events (seller_id, kind, subject, at, text, details) VALUES (?, ?, ?, ?, ?, ?) RETURNING event_id",
-		e.SellerID, e.Kind, e.Subject, e.Time.UnixMilli(), e.Text, string(details)).Scan(&id)
+	id, err := tx.insert("INSERT INTO events (seller_id, kind, subject, at, text, details) VALUES (?, ?, ?, ?, ?, ?)", "event_id",
+		e.SellerID, e.Kind, e.Subject, e.Time.UnixMilli(), e.Text, string(details))
 	if err != nil || id%sweepEvery != 0 {
 		return err
 	}
