@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 // work is a process that is killed some time.
 func work(database, provider string) error {
 	ctx := context.Background()
-	s, err := sandbox.New(ctx, sandbox.Config{Database: database, Keys: testKeys, ProductionAddress: provider, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	s, err := sandbox.New(ctx, sandbox.Config{Database: database, Keys: testKeys, SecretsKey: testSecretsKey, ProductionAddress: provider, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return err
 	}

@@ -634,13 +634,16 @@ func (s *Sandbox) RunClock(ctx context.Context) error {
 	return s.changeClock(ctx, s.clock.Run)
 }
 
-// Snapshot writes everything into a new file, an SQLite database. It holds the sellers' keys.
+// Snapshot writes everything into a new file, an SQLite database. The sellers' keys in it are sealed with the secrets key, without which it
+// cannot be restored.
 func (s *Sandbox) Snapshot(ctx context.Context, file string) error {
 	return s.store.Snapshot(ctx, file)
 }
 
 // Restore puts a snapshot in place of everything, once the attempts under way have ended. The clock goes on where it was in the
-// snapshot. The keys of the configuration stay in force, and the production address if the snapshot has none.
+// snapshot. The keys of the configuration stay in force, and the production address if the snapshot has none; keys of tokens and the audit
+// log stay as they are. A snapshot whose secrets were sealed with a key that is not in [Config.SecretsKey] is refused: what goes from one
+// sandbox in memory to another needs the same key in both.
 func (s *Sandbox) Restore(ctx context.Context, file string) error {
 	address := s.ProductionAddress()
 	return s.queue.Replace(ctx, func() error {

@@ -28,6 +28,9 @@ import (
 
 var testKeys = sandbox.Keys{BaseKey: "test-base-key", LicenseKey: "test-license-key", GeneralKey: "test-general-key", AK: "test-ak", SK: "test-sk", ControlToken: "test-token"}
 
+// testSecretsKey seals the secrets of databases that several processes share: 32 bytes.
+const testSecretsKey = "dGhpcyBpcyBubyBzZWNyZXQsIGJ1dCBhIHRlc3QgIzE="
+
 // isv is an ISV that verifies every call against signature and contract, and answers what a test says.
 type isv struct {
 	*httptest.Server
@@ -141,7 +144,7 @@ func start(t *testing.T, provider string, change ...func(*sandbox.Config)) *mark
 		cfg.Database = storetest.Postgres(t)
 	}
 	if cfg.SecretsKey == "" && strings.HasPrefix(cfg.Database, "postgres") {
-		cfg.SecretsKey = "dGhpcyBpcyBubyBzZWNyZXQsIGJ1dCBhIHRlc3QgIzE=" // 32 bytes
+		cfg.SecretsKey = testSecretsKey
 	}
 	// Every answer of the open API is compared with the contract, in every test.
 	observe := cfg.Observe
