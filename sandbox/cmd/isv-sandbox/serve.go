@@ -27,7 +27,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	listen := fs.String("listen", "127.0.0.1:8480", "`address` of the open API, which your ISV calls; port 0 picks one")
 	controlListen := fs.String("control-listen", "127.0.0.1:8481", "`address` of the control API, which these commands call")
 	authListen := fs.String("auth-listen", "", "`address` of the login page and the auth centres of kit tenants, over https (default: that of --listen, two ports on), or off")
-	database := fs.String("database", "isvkit.db", "`file` that keeps the state, or :memory:")
+	database := fs.String("database", "isvkit.db", "`file` that keeps the state, or :memory:, or postgres://… for any number of processes that share it")
 	keyFile := fs.String("keys", "", "key `file`, made if there is none (default: the database with .keys in place of its extension)")
 	provider := fs.String("provider", "", "your ISV's production address, a `URL`; kept in the database")
 	secretsKey := fs.String("secrets-key", "", "`file` with the keys that seal secrets in the database (default: "+envSecretsKey+", else a file beside the key file, made if there is none)")
@@ -139,7 +139,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
   database     %s
   your ISV     %s
 ready
-`, sandbox.Version, marketURL, controlURL, centre.loginPage, *keyFile, shellPath(*keyFile), *database, isv)
+`, sandbox.Version, marketURL, controlURL, centre.loginPage, *keyFile, shellPath(*keyFile), store.Redacted(*database), isv)
 
 	return runAll(ctx, s, handlers)
 }
