@@ -136,14 +136,14 @@ func TestRun_HangingISVEndsInAVerdict(t *testing.T) {
 	// With less time than that, whatever was not judged is an error, and no failure is made of the missing time.
 	calls.Store(0)
 	o := options(target)
-	o.AnswerLimit, o.Timeout = 20*time.Second, 300*time.Millisecond
+	o.AnswerLimit, o.Timeout = 20*time.Second, 2*time.Second // enough for the first call on a machine at work
 	started := time.Now()
 	r, err = conformance.Run(t.Context(), o)
 	require.NoError(t, err)
 	assert.Equal(t, report.Error, r.Verdict)
 	assert.Zero(t, r.Counts[suite.Fail], text(t, r))
 	assert.Positive(t, r.Counts[suite.Error])
-	assert.Less(t, time.Since(started), 10*time.Second)
+	assert.Less(t, time.Since(started), 15*time.Second)
 	assert.Contains(t, text(t, r), "time for the whole run was used up")
 }
 
