@@ -5,7 +5,6 @@ import (
 	"container/heap"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -347,23 +346,7 @@ func (q *Local) Advance(ctx context.Context, to func(now time.Time) time.Time, m
 		err = errors.Join(err, moved())
 		q.Look()
 	}()
-	for {
-		if err := q.Settle(ctx); err != nil {
-			return fmt.Errorf("wait for what is due at %s: %w", q.clock.Now().Format(time.RFC3339), err)
-		}
-		next := q.NextDue()
-		last := next.IsZero() || next.After(target)
-		if last {
-			next = target
-		}
-		q.clock.Set(next)
-		if err := moved(); err != nil {
-			return err
-		}
-		if last {
-			return q.Settle(ctx)
-		}
-	}
+	return steps(ctx, q, q.clock, target, func(context.Context) (time.Time, error) { return q.NextDue(), nil }, moved)
 }
 
 // byDue is a heap of subjects by when they are due.

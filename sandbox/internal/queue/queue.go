@@ -7,7 +7,10 @@ package queue
 
 import (
 	"context"
+	"fmt"
 	"time"
+
+	"github.com/isvkit/isvkit/sandbox/internal/clock"
 )
 
 // Workers is how many pieces of work a process does at the same time. A call waits for the ISV nearly all its time, so there are far
@@ -38,4 +41,29 @@ type Queue interface {
 	Replace(ctx context.Context, f func() error) error
 	// Close closes what Run does not.
 	Close()
+}
+
+// steps moves a clock that was begun to be moved to its target, from one thing that comes due to the next, each done before the clock
+// goes on.
+func steps(ctx context.Context, q Queue, c *clock.Clock, target time.Time, nextDue func(ctx context.Context) (time.Time, error), moved func() error) error {
+	for {
+		if err := q.Settle(ctx); err != nil {
+			return fmt.Errorf("wait for what is due at %s: %w", c.Now().Format(time.RFC3339), err)
+		}
+		next, err := nextDue(ctx)
+		if err != nil {
+			return err
+		}
+		last := next.IsZero() || next.After(target)
+		if last {
+			next = target
+		}
+		c.Set(next)
+		if err := moved(); err != nil {
+			return err
+		}
+		if last {
+			return q.Settle(ctx)
+		}
+	}
 }

@@ -476,26 +476,7 @@ func (q *River) Advance(ctx context.Context, to func(now time.Time) time.Time, m
 	if err := moved(); err != nil {
 		return err
 	}
-	for {
-		if err := q.Settle(ctx); err != nil {
-			return fmt.Errorf("wait for what is due at %s: %w", q.clock.Now().Format(time.RFC3339), err)
-		}
-		next, err := q.store.NextDue(ctx)
-		if err != nil {
-			return err
-		}
-		last := next.IsZero() || next.After(target)
-		if last {
-			next = target
-		}
-		q.clock.Set(next)
-		if err := moved(); err != nil {
-			return err
-		}
-		if last {
-			return q.Settle(ctx)
-		}
-	}
+	return steps(ctx, q, q.clock, target, q.store.NextDue, moved)
 }
 
 // Replace runs f while nobody moves the clock. An attempt that is under way then, in whichever process, ends without anything following
