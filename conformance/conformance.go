@@ -9,11 +9,12 @@
 // The command isv-conformance is this package behind flags. The ISV may be written in any language; all it needs is to be told
 // the keys and the address of the marketplace.
 //
-// What it does not do: it judges no TLS, no load, and neither the kit interfaces nor V1.
+// What it does not do: it judges no TLS and no load.
 package conformance
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,7 @@ import (
 	"github.com/isvkit/isvkit/openapi"
 	"github.com/isvkit/isvkit/openapi/requirements"
 	"github.com/isvkit/isvkit/sandbox"
+	"github.com/isvkit/isvkit/sdk/secret"
 )
 
 // Version is the version of the suite.
@@ -52,6 +54,13 @@ type Options struct {
 	BaseKey string
 	// GeneralKey is the access key of the general class; needed with the capability order-notify only.
 	GeneralKey string
+	// KitKey is the access key of the kit class, and KitPublicKey the public RSA key that the ISV pasted into the console, in PEM or as
+	// Base64 of its SubjectPublicKeyInfo; client secrets are encrypted with it. Both are needed with the capability kit only.
+	KitKey, KitPublicKey string
+	// V1Key is the access key of the access interface V1.0; used with the capability v1 only. Default: BaseKey.
+	V1Key string
+	// LicenseKey is the access key of the license class; needed with the capability license only.
+	LicenseKey string
 	// AK and SK are what the ISV signs its requests to the marketplace with.
 	AK, SK string
 
@@ -63,7 +72,7 @@ type Options struct {
 
 	// Charging are the modes that the ISV's products are sold in: period, one-time, on-demand, package. Default: period.
 	Charging []string
-	// With are optional capabilities of the ISV: upgrade, change-check, order-notify. Default: none.
+	// With are optional capabilities of the ISV: upgrade, change-check, order-notify, kit, v1, license. Default: none.
 	With []string
 
 	// UsageWait is how long to keep an on-demand or package instance open and wait for a usage push. Default: 0, do not wait.
@@ -144,10 +153,43 @@ func (o *Options) Validate() error {
 	if slices.Contains(o.With, suite.OrderNotify) && o.GeneralKey == "" {
 		return bad("the capability order-notify needs the key of the general class, which is not given")
 	}
+	if err := o.validateKit(); err != nil {
+		return err
+	}
 	if o.UsageWait > 0 && !slices.Contains(o.Charging, suite.OnDemand) && !slices.Contains(o.Charging, suite.Package) {
 		return bad("there is nothing to wait for: usage is pushed for the charging modes on-demand and package only")
 	}
 	return nil
+}
+
+// validateKit is Validate for the keys of kit and licence calls.
+func (o *Options) validateKit() error {
+	bad := func(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+	if slices.Contains(o.With, suite.Licences) && o.LicenseKey == "" {
+		return bad("the capability license needs the key of the license class, which is not given")
+	}
+	if !slices.Contains(o.With, suite.Kit) {
+		return nil
+	}
+	switch {
+	case o.KitKey == "":
+		return bad("the capability kit needs the key of the kit class, which is not given")
+	case o.KitPublicKey == "":
+		return bad("the capability kit needs the public key that client secrets are encrypted with, which is not given")
+	}
+	if _, err := secret.ParsePublicKey(o.KitPublicKey); err != nil {
+		return bad("the public key of the kit cannot be read, expected an RSA key in PEM, as `openssl rsa -pubout` writes it: %v", err)
+	}
+	return nil
+}
+
+// publicKey is KitPublicKey; nil where there is none, which Validate has refused if it matters.
+func (o *Options) publicKey() *rsa.PublicKey {
+	key, err := secret.ParsePublicKey(o.KitPublicKey)
+	if err != nil {
+		return nil
+	}
+	return key
 }
 
 func (o Options) withDefaults() Options {
@@ -156,6 +198,9 @@ func (o Options) withDefaults() Options {
 	}
 	o.Charging = inOrder(o.Charging, suite.Modes())
 	o.With = inOrder(o.With, suite.Capabilities())
+	if o.V1Key == "" {
+		o.V1Key = o.BaseKey
+	}
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Minute
 	}
@@ -208,6 +253,7 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 
 	env := &suite.Env{
 		Target: opts.Target, BaseKey: opts.BaseKey, GeneralKey: opts.GeneralKey, Client: opts.Client,
+		KitKey: opts.KitKey, KitPublicKey: opts.publicKey(), V1Key: opts.V1Key, LicenseKey: opts.LicenseKey,
 		Charging: opts.Charging, With: opts.With,
 		AnswerLimit: opts.AnswerLimit, ReadyLimit: opts.ReadyLimit, UsageWait: opts.UsageWait, PollEvery: 100 * time.Millisecond,
 	}
@@ -316,8 +362,8 @@ func runChecks(ctx context.Context, env *suite.Env, opts *Options, rules *requir
 		switch {
 		case mode == "":
 			result.Messages = []string{"only for the charging modes " + strings.Join(check.Charging, ", ")}
-		case check.Capability != "" && !slices.Contains(env.With, check.Capability):
-			result.Messages = []string{"only with the capability " + check.Capability}
+		case check.Lacks(env.With) != "":
+			result.Messages = []string{"only with the capability " + check.Lacks(env.With)}
 		case ctx.Err() != nil:
 			result.Status = suite.Error
 			result.Messages = []string{suite.OutOfTime(ctx)}

@@ -50,6 +50,10 @@ func TestRun_RefusesBadOptions(t *testing.T) {
 		"unknown charging mode": func(o *conformance.Options) { o.Charging = []string{"monthly"} },
 		"unknown capability":    func(o *conformance.Options) { o.With = []string{"teleport"} },
 		"needs the key of":      func(o *conformance.Options) { o.With = []string{"order-notify"} },
+		"key of the kit class":  func(o *conformance.Options) { o.With = []string{"kit"} },
+		"needs the public key":  func(o *conformance.Options) { o.With, o.KitKey = []string{"kit"}, "k" },
+		"the public key of":     func(o *conformance.Options) { o.With, o.KitKey, o.KitPublicKey = []string{"kit"}, "k", "QUJD" },
+		"the license class":     func(o *conformance.Options) { o.With = []string{"license"} },
 		"nothing to wait for":   func(o *conformance.Options) { o.UsageWait = time.Second },
 	} {
 		o := options("http://127.0.0.1:1/saasproduce")

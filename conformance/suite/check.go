@@ -21,10 +21,13 @@ const (
 	Upgrade     = "upgrade"      // upgradeInstance
 	ChangeCheck = "change-check" // changeInstanceCheck
 	OrderNotify = "order-notify" // orderNotify
+	Kit         = "kit"          // the five kit calls
+	V1          = "v1"           // the access interface V1.0
+	Licences    = "license"      // the calls about licences
 )
 
 // Capabilities are the optional capabilities.
-func Capabilities() []string { return []string{Upgrade, ChangeCheck, OrderNotify} }
+func Capabilities() []string { return []string{Upgrade, ChangeCheck, OrderNotify, Kit, V1, Licences} }
 
 // Check judges one requirement in one situation.
 type Check struct {
@@ -36,6 +39,8 @@ type Check struct {
 	Charging []string
 	// Capability must have been declared. Empty: none.
 	Capability string
+	// Besides must have been declared, too. Empty: none.
+	Besides string
 	// After runs the check once all others have ended, because it judges what they saw.
 	After bool
 
@@ -56,6 +61,16 @@ func (c *Check) Mode(declared []string) string {
 	for _, m := range c.Charging {
 		if slices.Contains(declared, m) {
 			return m
+		}
+	}
+	return ""
+}
+
+// Lacks is a capability that the check needs and that was not declared, "" if there is none.
+func (c *Check) Lacks(declared []string) string {
+	for _, needed := range []string{c.Capability, c.Besides} {
+		if needed != "" && !slices.Contains(declared, needed) {
+			return needed
 		}
 	}
 	return ""

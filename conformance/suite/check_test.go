@@ -19,14 +19,16 @@ func TestAll_IsWellFormed(t *testing.T) {
 	require.GreaterOrEqual(t, len(checks), atLeast, "checks got lost")
 	seen := map[string]bool{}
 	for _, c := range checks {
-		assert.Regexp(t, `^[a-z]+(-[a-z]+)*/[a-z0-9]+(-[a-z0-9]+)*$`, c.ID)
+		assert.Regexp(t, `^[a-z][a-z0-9]*(-[a-z]+)*/[a-z0-9]+(-[a-z0-9]+)*$`, c.ID)
 		assert.False(t, seen[c.ID], "two checks are called %s", c.ID)
 		seen[c.ID] = true
 		assert.NotEmpty(t, c.Title, c.ID)
 		assert.NotNil(t, c.Run, c.ID)
 		assert.Subset(t, suite.Modes(), c.Charging, c.ID)
-		if c.Capability != "" {
-			assert.Contains(t, suite.Capabilities(), c.Capability, c.ID)
+		for _, capability := range []string{c.Capability, c.Besides} {
+			if capability != "" {
+				assert.Contains(t, suite.Capabilities(), capability, c.ID)
+			}
 		}
 	}
 }
@@ -54,4 +56,14 @@ func TestCheck_Mode(t *testing.T) {
 	assert.Equal(t, suite.Package, usage.Mode([]string{suite.Period, suite.Package}))
 	assert.Empty(t, usage.Mode([]string{suite.Period}))
 	assert.Empty(t, all.Mode(nil))
+}
+
+func TestCheck_Lacks(t *testing.T) {
+	t.Parallel()
+	plain, one, two := suite.Check{}, suite.Check{Capability: suite.V1}, suite.Check{Capability: suite.V1, Besides: suite.Upgrade}
+	assert.Empty(t, plain.Lacks(nil))
+	assert.Equal(t, suite.V1, one.Lacks([]string{suite.Upgrade}))
+	assert.Empty(t, one.Lacks([]string{suite.V1}))
+	assert.Equal(t, suite.Upgrade, two.Lacks([]string{suite.V1}))
+	assert.Empty(t, two.Lacks(suite.Capabilities()))
 }

@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -47,11 +48,17 @@ type Env struct {
 	Target     string // the production address
 	BaseKey    string
 	GeneralKey string // of order notify; needed with the capability OrderNotify
-	Client     *http.Client
-	Market     Market
-	MarketURL  string // where the ISV finds the marketplace, for messages
-	Charging   []string
-	With       []string
+	KitKey     string // of the kit calls of V2; needed with the capability Kit, and so is KitPublicKey
+	V1Key      string // of V1; needed with the capability V1
+	LicenseKey string // of licence calls; needed with the capability Licences
+	// KitPublicKey encrypts client secrets.
+	KitPublicKey *rsa.PublicKey
+
+	Client    *http.Client
+	Market    Market
+	MarketURL string // where the ISV finds the marketplace, for messages
+	Charging  []string
+	With      []string
 
 	AnswerLimit time.Duration // within which an answer must come
 	ReadyLimit  time.Duration // within which a new instance must become ready

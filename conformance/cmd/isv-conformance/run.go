@@ -91,7 +91,7 @@ func runFlags(opts *conformance.Options, getenv func(string) string) (flags *fla
 	flags.StringVar(&opts.AK, "ak", getenv("ISVKIT_AK"), "`AK` that the ISV signs with; default: ISVKIT_AK")
 	flags.StringVar(&opts.SK, "sk", getenv("ISVKIT_SK"), "`SK` that the ISV signs with; default: ISVKIT_SK")
 	flags.Var((*commaList)(&opts.Charging), "charging", "`MODES` the products are sold in, comma-separated: period, one-time, on-demand, package; default: period")
-	flags.Var((*commaList)(&opts.With), "with", "`CAPABILITIES` the ISV has, comma-separated: upgrade, change-check, order-notify; default: none")
+	flags.Var((*commaList)(&opts.With), "with", "`CAPABILITIES` the ISV has, comma-separated: upgrade, change-check, order-notify, kit, v1, license; default: none")
 	flags.DurationVar(&opts.UsageWait, "usage-wait", 0, "`TIME` to keep an on-demand or package instance open for a usage push; default: 0")
 	flags.DurationVar(&opts.Timeout, "timeout", 5*time.Minute, "`TIME` for the whole run; default: 5m")
 	jsonFile = flags.String("json", "", "`FILE` for the report in JSON; - is the standard output, instead of the text")

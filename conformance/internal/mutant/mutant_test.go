@@ -16,7 +16,10 @@ import (
 	"github.com/isvkit/isvkit/openapi/requirements"
 )
 
-var keys = mutant.Keys{Base: "base-key-of-the-tests", General: "general-key-of-the-tests", AK: "AKTEST", SK: "sk-of-the-tests"}
+var keys = mutant.Keys{
+	Base: "base-key-of-the-tests", General: "general-key-of-the-tests", Kit: "kit-key-of-the-tests", V1: "v1-key-of-the-tests",
+	License: "license-key-of-the-tests", AK: "AKTEST", SK: "sk-of-the-tests",
+}
 
 // judge runs the whole suite on an ISV.
 func judge(t *testing.T, m mutant.Mutant, charging ...string) *conformance.Report {
@@ -37,6 +40,7 @@ func judgeWith(t *testing.T, m mutant.Mutant, capabilities []string, charging ..
 	}
 	r, err := conformance.Run(t.Context(), conformance.Options{
 		Target: server.URL + "/saasproduce", BaseKey: keys.Base, GeneralKey: keys.General, AK: keys.AK, SK: keys.SK,
+		KitKey: keys.Kit, KitPublicKey: mutant.KitPublicKey(), V1Key: keys.V1, LicenseKey: keys.License,
 		MarketListener: listener, Charging: charging, With: capabilities,
 		AnswerLimit: mutant.AnswerLimit, ReadyLimit: mutant.AnswerLimit / 2,
 	})

@@ -17,7 +17,10 @@ import (
 )
 
 // Keys are what an ISV and its marketplace share.
-type Keys struct{ Base, General, AK, SK string }
+type Keys struct {
+	Base, General, Kit, V1, License string // access keys
+	AK, SK                          string
+}
 
 // ISV is a right ISV, whose parts a mutant can replace before it serves.
 type ISV struct {
@@ -83,6 +86,7 @@ func New(keys Keys, marketURL string) (*ISV, error) {
 func (i *ISV) serve(key string) (http.Handler, error) {
 	return provider.NewHandler(i.App, provider.Config{
 		BaseKeys: []string{key}, GeneralKeys: []string{i.Keys.General}, Market: i.App.market, Logger: slog.New(slog.DiscardHandler),
+		KitKeys: []string{i.Keys.Kit}, KitSecret: kitSecret(), LicenseKeys: []string{i.Keys.License}, V1: provider.V1Config{Keys: []string{i.Keys.V1}},
 	})
 }
 
