@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -50,6 +51,12 @@ type (
 type Options struct {
 	// Target is the production address of the ISV.
 	Target string
+	// Replicas are further addresses of the same ISV, each of one of its processes. Calls are repeated there to see whether the processes
+	// know of each other.
+	Replicas []string
+	// Seed chooses the ids of the orders and instances that the run makes up. Two runs with one seed make the same calls, so the ISV has
+	// to start afresh for the second one. Default: another one each time.
+	Seed uint64
 	// BaseKey is the access key of the base class that the ISV was given.
 	BaseKey string
 	// GeneralKey is the access key of the general class; needed with the capability order-notify only.
@@ -123,14 +130,22 @@ func Checks() []Check { return suite.All() }
 // Validate says what is wrong with the options, as a *[UsageError], before anything is done.
 func (o *Options) Validate() error {
 	bad := func(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
-	u, err := url.Parse(o.Target)
-	switch {
-	case o.Target == "":
+	if o.Target == "" {
 		return bad("no target is given, expected the production address of the ISV")
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return bad("the target %q is no address, expected something like http://localhost:9000/saasproduce", o.Target)
-	case u.Fragment != "" || u.User != nil:
-		return bad("the target %q has a fragment or a user in it, expected a plain address", o.Target)
+	}
+	targets := append([]string{o.Target}, o.Replicas...)
+	for n, target := range targets {
+		u, err := url.Parse(target)
+		switch {
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+			return bad("the target %q is no address, expected something like http://localhost:9000/saasproduce", target)
+		case u.Fragment != "" || u.User != nil:
+			return bad("the target %q has a fragment or a user in it, expected a plain address", target)
+		case slices.Contains(targets[:n], target):
+			return bad("the target %q is given twice, expected the address of another process", target)
+		}
+	}
+	switch {
 	case o.BaseKey == "":
 		return bad("no base key is given, expected the access key that the ISV was given")
 	case o.AK == "" || o.SK == "":
@@ -201,6 +216,9 @@ func (o Options) withDefaults() Options {
 	if o.V1Key == "" {
 		o.V1Key = o.BaseKey
 	}
+	for o.Seed == 0 {
+		o.Seed = rand.Uint64() //nolint:gosec // ids that nobody must guess are no part of it
+	}
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Minute
 	}
@@ -252,7 +270,7 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	defer cancel()
 
 	env := &suite.Env{
-		Target: opts.Target, BaseKey: opts.BaseKey, GeneralKey: opts.GeneralKey, Client: opts.Client,
+		Target: opts.Target, Replicas: opts.Replicas, Seed: opts.Seed, BaseKey: opts.BaseKey, GeneralKey: opts.GeneralKey, Client: opts.Client,
 		KitKey: opts.KitKey, KitPublicKey: opts.publicKey(), V1Key: opts.V1Key, LicenseKey: opts.LicenseKey,
 		Charging: opts.Charging, With: opts.With,
 		AnswerLimit: opts.AnswerLimit, ReadyLimit: opts.ReadyLimit, UsageWait: opts.UsageWait, PollEvery: 100 * time.Millisecond,
@@ -331,7 +349,7 @@ func openMarket(ctx context.Context, opts *Options, env *suite.Env, ours *atomic
 	}
 	env.Market = market
 	env.MarketURL = "http://" + listener.Addr().String()
-	server := &http.Server{Handler: market.OpenAPIHandler(), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn)}
+	server := &http.Server{Handler: env.Disturbed(market.OpenAPIHandler()), ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(opts.Logger.Handler(), slog.LevelWarn)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -359,11 +377,9 @@ func runChecks(ctx context.Context, env *suite.Env, opts *Options, rules *requir
 		check := &checks[n]
 		mode := check.Mode(env.Charging)
 		result := suite.Result{Status: suite.NotApplicable}
-		switch {
-		case mode == "":
-			result.Messages = []string{"only for the charging modes " + strings.Join(check.Charging, ", ")}
-		case check.Lacks(env.With) != "":
-			result.Messages = []string{"only with the capability " + check.Lacks(env.With)}
+		switch missing := check.Missing(env); {
+		case missing != "":
+			result.Messages = []string{missing}
 		case ctx.Err() != nil:
 			result.Status = suite.Error
 			result.Messages = []string{suite.OutOfTime(ctx)}

@@ -42,6 +42,7 @@ func TestRun_RefusesBadOptions(t *testing.T) {
 	for want, change := range map[string]func(*conformance.Options){
 		"no target":             func(o *conformance.Options) { o.Target = "" },
 		"is no address":         func(o *conformance.Options) { o.Target = "localhost:9000" },
+		"given twice":           func(o *conformance.Options) { o.Replicas = []string{o.Target} },
 		"a fragment or a user":  func(o *conformance.Options) { o.Target = "http://me@localhost/" },
 		"no base key":           func(o *conformance.Options) { o.BaseKey = "" },
 		"no AK and SK":          func(o *conformance.Options) { o.SK = "" },

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"mime"
+	"net/http"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -18,6 +19,7 @@ type Answer struct {
 	Err         error // no HTTP answer
 	Status      int
 	ContentType string
+	Header      http.Header
 	Body        []byte
 	Duration    time.Duration
 

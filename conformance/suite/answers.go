@@ -26,7 +26,7 @@ type stop struct {
 // refused. The checks of area ANS look at the answers; whether they are the right ones is judged elsewhere.
 func (c *Case) takeTour(ctx context.Context) []stop {
 	c.env.tourOnce.Do(func() {
-		guide := &Case{Mode: c.Mode, env: c.env}
+		guide := c.env.newCase("the tour", c.Mode)
 		t := &tour{c: guide}
 		// The tour ends early when a call gets no answer; what was seen until then is judged.
 		guide.run(ctx, &Check{Run: func(ctx context.Context, _ *Case) { t.all(ctx) }})
@@ -63,8 +63,8 @@ func (t *tour) all(ctx context.Context) {
 	right := curl.Variation{}
 
 	mock := mockOrder(c.Mode)
-	invented := uuid()
-	send("debug newInstance", newInstance(mock, 0).Debug(), right)
+	invented := c.uuid()
+	send("debug newInstance", c.newInstance(mock, 0).Debug(), right)
 	send("debug queryInstance", queryInstance(invented).Debug(), right)
 	if slices.ContainsFunc(c.env.Charging, func(m string) bool { return m != OneTime }) {
 		send("debug refreshInstance", refreshInstance(mock, invented, "RENEWAL", inAYear()).Debug(), right)
@@ -75,7 +75,7 @@ func (t *tour) all(ctx context.Context) {
 	send("debug releaseInstance", releaseInstance(invented).Debug(), right)
 
 	order := c.Order(ctx, marketplaceapi.OrderNew, 1)
-	if a := send("newInstance", newInstance(order, 0), right); a.InstanceID != "" {
+	if a := send("newInstance", c.newInstance(order, 0), right); a.InstanceID != "" {
 		c.env.markOpened(order.OrderID)
 		send("queryInstance", queryInstance(a.InstanceID), right)
 	}
@@ -88,8 +88,8 @@ func (t *tour) all(ctx context.Context) {
 	}
 	send("releaseInstance", releaseInstance(i.ID), right)
 
-	send("queryInstance of an unknown instance", queryInstance(unknownID()), right)
-	send("newInstance without orderId", newInstance(order, 0).Without("orderId"), right)
+	send("queryInstance of an unknown instance", queryInstance(c.unknownID()), right)
+	send("newInstance without orderId", c.newInstance(order, 0).Without("orderId"), right)
 	send("a call with an unknown activity", queryInstance(invented).With("activity", "paintInstance"), right)
 	send("queryInstance with a wrong signature", queryInstance(invented), curl.Variation{Key: "not-the-key-of-this-isv"})
 }
@@ -207,12 +207,12 @@ func answerChecks() []Check {
 		{
 			ID: "answers/unknown-instance-has-its-code", Requirement: "ANS-10", Title: "Calls for an instance that does not exist are refused with 000003",
 			Run: func(ctx context.Context, c *Case) {
-				bodies := []Body{queryInstance(unknownID())}
+				bodies := []Body{queryInstance(c.unknownID())}
 				if c.Mode != OneTime {
-					bodies = append(bodies, refreshInstance(c.Order(ctx, marketplaceapi.OrderRenew, 1), unknownID(), "RENEWAL", inAYear()))
+					bodies = append(bodies, refreshInstance(c.Order(ctx, marketplaceapi.OrderRenew, 1), c.unknownID(), "RENEWAL", inAYear()))
 				}
 				if c.Mode == Period {
-					bodies = append(bodies, updateStatus(unknownID(), "FREEZE"))
+					bodies = append(bodies, updateStatus(c.unknownID(), "FREEZE"))
 				}
 				for _, b := range bodies {
 					if a := c.Send(ctx, b); a.Refused() { // success is judged elsewhere

@@ -47,10 +47,10 @@ func (b Body) Text() string {
 }
 
 // newInstance is the call for one line of an order, with a businessId of its own, as each attempt has.
-func newInstance(order marketplaceapi.OrderInfo, line int) Body {
+func (c *Case) newInstance(order marketplaceapi.OrderInfo, line int) Body {
 	return Body{
 		"activity":    "newInstance",
-		"businessId":  uuid(),
+		"businessId":  c.uuid(),
 		"orderId":     order.OrderID,
 		"orderLineId": order.OrderLine[line].OrderLineID,
 	}

@@ -40,6 +40,7 @@ type Result struct {
 type Case struct {
 	Mode string // charging mode of the orders it makes
 
+	ids      source
 	env      *Env
 	setup    bool
 	failed   bool
@@ -53,7 +54,7 @@ type stopped struct{ status Status }
 // Execute runs one check.
 func Execute(ctx context.Context, env *Env, check *Check, mode string) (result Result) {
 	start := time.Now()
-	c := &Case{Mode: mode, env: env}
+	c := env.newCase(check.ID, mode)
 	defer func() {
 		result.Duration = time.Since(start)
 		result.Messages = c.messages
@@ -218,7 +219,10 @@ func (e *Env) transmit(ctx context.Context, r curl.Request, params string) (*Ans
 	resp, err := e.Client.Do(req)
 	if err == nil {
 		defer func() { _ = resp.Body.Close() }()
-		a.Status, a.ContentType = resp.StatusCode, resp.Header.Get("Content-Type")
+		a.Status, a.ContentType, a.Header = resp.StatusCode, resp.Header.Get("Content-Type"), resp.Header
+		if r.URL == e.Target {
+			e.clock.read(a.Header.Get("Date"), start, time.Now())
+		}
 		a.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 		if err == nil && len(a.Body) > maxAnswer {
 			err = fmt.Errorf("an answer of more than %d bytes", maxAnswer)
@@ -304,7 +308,7 @@ type Instance struct {
 
 // Order makes an order and tells the marketplace about it.
 func (c *Case) Order(ctx context.Context, kind marketplaceapi.OrderType, lines int) marketplaceapi.OrderInfo {
-	order := newOrder(c.Mode, kind, lines)
+	order := c.newOrder(kind, lines)
 	if err := c.env.Market.RegisterOrder(ctx, order); err != nil {
 		if ctx.Err() != nil {
 			panic(stopped{Error})
@@ -316,7 +320,7 @@ func (c *Case) Order(ctx context.Context, kind marketplaceapi.OrderType, lines i
 
 // New sends newInstance for a line and expects it to be accepted, with an instance id.
 func (c *Case) New(ctx context.Context, order marketplaceapi.OrderInfo, line int) *Instance {
-	return c.accepted(order, line, c.Send(ctx, newInstance(order, line)))
+	return c.accepted(order, line, c.Send(ctx, c.newInstance(order, line)))
 }
 
 func (c *Case) accepted(order marketplaceapi.OrderInfo, line int, a *Answer) *Instance {
@@ -416,7 +420,7 @@ func (c *Case) Must(ctx context.Context, body Body) *Answer {
 func (c *Case) Shared(ctx context.Context) *Instance {
 	e := c.env
 	e.sharedOnce.Do(func() {
-		open := Check{Run: func(ctx context.Context, c *Case) { e.shared = c.Open(ctx) }}
+		open := Check{ID: "the shared instance", Run: func(ctx context.Context, c *Case) { e.shared = c.Open(ctx) }}
 		mode := (&Check{}).Mode(e.Charging)
 		if r := Execute(ctx, e, &open, mode); r.Status != Pass {
 			e.shared = nil
@@ -462,6 +466,3 @@ func (c *Case) Together(ctx context.Context, bodies []Body) []*Answer {
 	}
 	return answers
 }
-
-// unknownID is an instance that no ISV can know.
-func unknownID() string { return "unknown-" + uuid() }

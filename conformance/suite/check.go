@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"slices"
+	"strings"
 )
 
 // The charging modes an ISV can declare.
@@ -41,6 +42,10 @@ type Check struct {
 	Capability string
 	// Besides must have been declared, too. Empty: none.
 	Besides string
+	// Replicas says that the ISV must have been given with more than one address.
+	Replicas bool
+	// Waits says that the check waits for usage, and that it only runs with UsageWait.
+	Waits bool
 	// After runs the check once all others have ended, because it judges what they saw.
 	After bool
 
@@ -72,6 +77,22 @@ func (c *Check) Lacks(declared []string) string {
 		if needed != "" && !slices.Contains(declared, needed) {
 			return needed
 		}
+	}
+	return ""
+}
+
+// Missing says what of the run's configuration the check needs and does not have, "" if nothing. Whether a check applies is known before
+// anything is sent.
+func (c *Check) Missing(e *Env) string {
+	switch {
+	case c.Mode(e.Charging) == "":
+		return "only for the charging modes " + strings.Join(c.Charging, ", ")
+	case c.Lacks(e.With) != "":
+		return "only with the capability " + c.Lacks(e.With)
+	case c.Replicas && len(e.Replicas) == 0:
+		return "only with more than one target"
+	case c.Waits && e.UsageWait <= 0:
+		return "only with a time to wait for usage"
 	}
 	return ""
 }

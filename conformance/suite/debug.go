@@ -38,38 +38,40 @@ func debugChecks() []Check {
 		{
 			ID: "debug-calls/new-instance-succeeds", Requirement: "DBG-1", Title: "A debug newInstance for a mock order succeeds, with an instanceId",
 			Run: func(ctx context.Context, c *Case) {
-				a := c.Send(ctx, newInstance(mockOrder(c.Mode), 0).Debug())
+				a := c.Send(ctx, c.newInstance(mockOrder(c.Mode), 0).Debug())
 				if c.WantSuccess("debug newInstance", a) && a.InstanceID == "" {
 					c.Errorf("debug newInstance: expected an instanceId, got none")
 				}
 			},
 		},
 		debugCall("debug-calls/query-instance-succeeds", "A debug queryInstance succeeds", "", nil,
-			func(*Case) []Body { return []Body{queryInstance(uuid())} }),
+			func(c *Case) []Body { return []Body{queryInstance(c.uuid())} }),
 		debugCall("debug-calls/refresh-instance-succeeds", "A debug refreshInstance succeeds in the scene RENEWAL", "", []string{Period},
-			func(*Case) []Body { return []Body{refreshInstance(mockRenewal(), uuid(), "RENEWAL", inAYear())} }),
+			func(c *Case) []Body { return []Body{refreshInstance(mockRenewal(), c.uuid(), "RENEWAL", inAYear())} }),
 		debugCall("debug-calls/refresh-instance-succeeds-in-every-scene", "A debug refreshInstance succeeds in the other scenes of period products", "", []string{Period},
-			func(*Case) []Body {
+			func(c *Case) []Body {
 				return []Body{
-					refreshInstance(mockRenewal(), uuid(), "TRIAL_TO_FORMAL", inAYear()),
-					refreshInstance(mockRenewal(), uuid(), "UNSUBSCRIBE_RENEWAL_PERIOD", inAYear()),
+					refreshInstance(mockRenewal(), c.uuid(), "TRIAL_TO_FORMAL", inAYear()),
+					refreshInstance(mockRenewal(), c.uuid(), "UNSUBSCRIBE_RENEWAL_PERIOD", inAYear()),
 				}
 			}),
 		debugCall("debug-calls/instance-status-succeeds", "Debug FREEZE and UNFREEZE succeed", "", []string{Period},
-			func(*Case) []Body { return []Body{updateStatus(uuid(), "FREEZE"), updateStatus(uuid(), "UNFREEZE")} }),
+			func(c *Case) []Body {
+				return []Body{updateStatus(c.uuid(), "FREEZE"), updateStatus(c.uuid(), "UNFREEZE")}
+			}),
 		debugCall("debug-calls/release-instance-succeeds", "A debug releaseInstance succeeds", "", nil,
-			func(*Case) []Body { return []Body{releaseInstance(uuid())} }),
+			func(c *Case) []Body { return []Body{releaseInstance(c.uuid())} }),
 		debugCall("debug-calls/upgrade-instance-succeeds", "A debug upgradeInstance succeeds", Upgrade, []string{Period},
-			func(*Case) []Body { return []Body{upgradeInstance(mockOrder(Period), uuid())} }),
+			func(c *Case) []Body { return []Body{upgradeInstance(mockOrder(Period), c.uuid())} }),
 		debugCall("debug-calls/change-check-succeeds", "A debug changeInstanceCheck succeeds", ChangeCheck, []string{Period},
-			func(*Case) []Body { return []Body{changeCheck(uuid())} }),
+			func(c *Case) []Body { return []Body{changeCheck(c.uuid())} }),
 		debugCall("debug-calls/order-notify-succeeds", "A debug orderNotify succeeds", OrderNotify, nil,
 			func(c *Case) []Body { return []Body{orderNotify(mockOrder(c.Mode))} }),
 		{
 			ID: "debug-calls/repeat-in-any-order", Requirement: "DBG-2", Title: "Unchanged debug calls succeed twice, the second time in reverse order",
 			Run: func(ctx context.Context, c *Case) {
-				id := uuid()
-				saved := []Body{newInstance(mockOrder(c.Mode), 0).Debug(), queryInstance(id).Debug()}
+				id := c.uuid()
+				saved := []Body{c.newInstance(mockOrder(c.Mode), 0).Debug(), queryInstance(id).Debug()}
 				if c.Mode != OneTime {
 					saved = append(saved, refreshInstance(mockRenewal(), id, "RENEWAL", inAYear()).Debug())
 				}
@@ -105,7 +107,7 @@ func debugChecks() []Check {
 			Run: func(ctx context.Context, c *Case) {
 				order := c.Order(ctx, marketplaceapi.OrderNew, 1)
 				c.preparing(func() {
-					c.WantSuccess("debug newInstance", c.Send(ctx, newInstance(order, 0).Debug()))
+					c.WantSuccess("debug newInstance", c.Send(ctx, c.newInstance(order, 0).Debug()))
 				})
 				c.AwaitReady(ctx, c.New(ctx, order, 0))
 			},
@@ -114,7 +116,7 @@ func debugChecks() []Check {
 			ID: "debug-calls/test-flag-zero-is-a-real-call", Requirement: "DBG-5", Title: "newInstance with testFlag \"0\" makes an instance",
 			Run: func(ctx context.Context, c *Case) {
 				order := c.Order(ctx, marketplaceapi.OrderNew, 1)
-				a := c.Send(ctx, newInstance(order, 0).With("testFlag", "0"))
+				a := c.Send(ctx, c.newInstance(order, 0).With("testFlag", "0"))
 				c.AwaitReady(ctx, c.accepted(order, 0, a))
 			},
 		},

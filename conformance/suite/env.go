@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -45,7 +44,9 @@ type Exchange struct {
 
 // Env is what the checks of one run share.
 type Env struct {
-	Target     string // the production address
+	Target     string   // the production address
+	Replicas   []string // further addresses of the same ISV
+	Seed       uint64   // of the ids that the checks make up
 	BaseKey    string
 	GeneralKey string // of order notify; needed with the capability OrderNotify
 	KitKey     string // of the kit calls of V2; needed with the capability Kit, and so is KitPublicKey
@@ -70,6 +71,8 @@ type Env struct {
 	calls     []callRecord
 	opened    []string // order ids of real newInstance calls that succeeded
 	pushed    chan struct{}
+	disturbed map[string]*struckOff // by order or instance
+	clock     clock                 // of the ISV
 
 	sharedOnce sync.Once
 	shared     *Instance
@@ -159,7 +162,7 @@ func (e *Env) AwaitUsage(ctx context.Context) {
 	e.mu.Lock()
 	pushed := e.pushedLocked()
 	e.mu.Unlock()
-	open := Check{ID: "usage", Run: func(ctx context.Context, c *Case) { c.Open(ctx) }}
+	open := Check{ID: "the wait for usage", Run: func(ctx context.Context, c *Case) { c.Open(ctx) }}
 	if result := Execute(ctx, e, &open, mode); result.Status != Pass {
 		return
 	}
@@ -172,17 +175,16 @@ func (e *Env) AwaitUsage(ctx context.Context) {
 	}
 }
 
-// order makes an order with n lines; each line buys a product of its own.
-func newOrder(mode string, kind marketplaceapi.OrderType, n int) marketplaceapi.OrderInfo {
+// newOrder makes an order with n lines; each line buys a product of its own.
+func (c *Case) newOrder(kind marketplaceapi.OrderType, n int) marketplaceapi.OrderInfo {
 	now := time.Now().UTC()
-	beijing := now.Add(8 * time.Hour)
-	id := "CS" + beijing.Format("0601021504") + randomText(12) // longer than real ones, so that runs on one ISV never meet
+	id := c.ids.orderID()
 	order := marketplaceapi.OrderInfo{
 		OrderID:    id,
 		OrderType:  kind,
 		CreateTime: now.Format("20060102150405"),
 		BuyerInfo: marketplaceapi.BuyerInfo{
-			CustomerID:       randomHex(16),
+			CustomerID:       c.ids.hex(16),
 			CustomerName:     "conformance_buyer",
 			CustomerRealName: "Conformance Buyer",
 			MobilePhone:      "13800000000",
@@ -196,12 +198,12 @@ func newOrder(mode string, kind marketplaceapi.OrderType, n int) marketplaceapi.
 				ProductID:   fmt.Sprintf("OFFI%018d", i+1),
 				SKUCode:     "0a4d1578-5295-46a7-92d4-7c803dccc51d",
 				LinearValue: 10,
-				ProductName: "Conformance product, " + mode,
+				ProductName: "Conformance product, " + c.Mode,
 			}},
 			Currency:              "100",
 			CurrencyAfterDiscount: "100",
 		}
-		switch mode {
+		switch c.Mode {
 		case OneTime:
 			line.ChargingMode = marketplaceapi.ChargingOneTime
 		case OnDemand:
@@ -226,19 +228,10 @@ func randomHex(bytes int) string {
 	return hex.EncodeToString(b)
 }
 
-func randomText(n int) string {
-	return strings.ToUpper(randomHex((n + 1) / 2))[:n]
-}
-
-// uuid makes an id in the form that the marketplace uses for businessId.
-func uuid() string {
-	h := randomHex(16)
-	return h[:8] + "-" + h[8:12] + "-4" + h[13:16] + "-8" + h[17:20] + "-" + h[20:]
-}
-
 // Reach makes one signed debug call, whose answer does not matter. The error says why there was none.
 func (e *Env) Reach(ctx context.Context) error {
-	a, err := e.exchange(ctx, curl.Request{URL: e.Target, Body: queryInstance(uuid()).Debug().Text()})
+	c := e.newCase("reach", "")
+	a, err := e.exchange(ctx, curl.Request{URL: e.Target, Body: queryInstance(c.uuid()).Debug().Text()})
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func newInstanceChecks() []Check {
 	return slices.Concat(
 		perMode(Modes(), "new-instance/%s-order-is-accepted", "NEW-1", "newInstance for a paid %s order succeeds", func(ctx context.Context, c *Case) {
 			order := c.Order(ctx, marketplaceapi.OrderNew, 1)
-			a := c.Send(ctx, newInstance(order, 0))
+			a := c.Send(ctx, c.newInstance(order, 0))
 			if !a.Succeeded() && !a.InProgress() {
 				c.Fatalf("newInstance: expected 000000 or 000004, got %v%s", a, c.env.unasked(order.OrderID))
 			}
@@ -39,7 +39,7 @@ func newInstanceChecks() []Check {
 				ID: "new-instance/answers-an-instance-id", Requirement: "NEW-2", Title: "A successful newInstance answers an instanceId of 1 to 64 characters",
 				Run: func(ctx context.Context, c *Case) {
 					order := c.Order(ctx, marketplaceapi.OrderNew, 1)
-					a := c.Send(ctx, newInstance(order, 0))
+					a := c.Send(ctx, c.newInstance(order, 0))
 					if a.Refused() {
 						c.Skipf("newInstance was refused: %v", a)
 					}
@@ -65,7 +65,7 @@ func newInstanceChecks() []Check {
 					order := c.Order(ctx, marketplaceapi.OrderNew, 1)
 					var bodies []Body
 					for range 8 {
-						bodies = append(bodies, newInstance(order, 0))
+						bodies = append(bodies, c.newInstance(order, 0))
 					}
 					ids := map[string]int{}
 					for _, a := range c.Together(ctx, bodies) {
@@ -112,7 +112,7 @@ func newInstanceChecks() []Check {
 // repeated expects two more calls for the same order line to get the same instance.
 func (c *Case) repeated(ctx context.Context, first *Instance) {
 	for n := range 2 {
-		a := c.Send(ctx, newInstance(first.Order, first.Line))
+		a := c.Send(ctx, c.newInstance(first.Order, first.Line))
 		what := fmt.Sprintf("newInstance for the same order line, repeat %d", n+1)
 		switch {
 		case !a.Succeeded() && !a.InProgress():
@@ -214,7 +214,7 @@ func queryInstanceChecks() []Check {
 				Run: func(ctx context.Context, c *Case) {
 					ids := make([]string, 100)
 					for n := range ids {
-						ids[n] = uuid()
+						ids[n] = c.uuid()
 					}
 					c.WantSuccess("debug queryInstance of 100 instances", c.Send(ctx, queryInstance(strings.Join(ids, ",")).Debug()))
 				},
@@ -222,7 +222,7 @@ func queryInstanceChecks() []Check {
 			{
 				ID: "query-instance/unknown-instance-has-no-entry", Requirement: "QRY-7", Title: "A query for an instance that does not exist answers no entry for it",
 				Run: func(ctx context.Context, c *Case) {
-					id := unknownID()
+					id := c.unknownID()
 					a := c.Send(ctx, queryInstance(id))
 					if _, ok := a.Entry(id); ok {
 						c.Errorf("queryInstance of an unknown instance: expected no entry for it, got one with %v", a)
@@ -232,7 +232,7 @@ func queryInstanceChecks() []Check {
 			{
 				ID: "query-instance/unknown-instance-among-others-has-no-entry", Requirement: "QRY-7", Title: "A query for a known and an unknown instance answers the known one, or 000003",
 				Run: func(ctx context.Context, c *Case) {
-					known, unknown := c.Open(ctx), unknownID()
+					known, unknown := c.Open(ctx), c.unknownID()
 					a := c.Send(ctx, queryInstance(known.ID+","+unknown))
 					if _, ok := a.Entry(known.ID); a.Code != "000003" && (!a.Succeeded() || !ok) {
 						c.Errorf("queryInstance of a known and an unknown instance: expected 000003, or 000000 with an entry for the known one, got %v with %s", a, entries(a))
@@ -311,7 +311,7 @@ func refreshChecks() []Check {
 			ID: "refresh-instance/unknown-instance-is-refused", Requirement: "REF-4", Title: "refreshInstance of an instance that does not exist is refused", Charging: beyondOneTime,
 			Run: func(ctx context.Context, c *Case) {
 				order := c.Order(ctx, marketplaceapi.OrderRenew, 1)
-				c.WantRefused("refreshInstance of an unknown instance", c.Send(ctx, refreshInstance(order, unknownID(), "RENEWAL", inAYear())))
+				c.WantRefused("refreshInstance of an unknown instance", c.Send(ctx, refreshInstance(order, c.unknownID(), "RENEWAL", inAYear())))
 			},
 		},
 		{
@@ -355,7 +355,7 @@ func statusChecks() []Check {
 			ID: "instance-status/unknown-instance-is-refused", Requirement: "STA-3", Title: "updateInstanceStatus of an instance that does not exist is refused", Charging: []string{Period},
 			Run: func(ctx context.Context, c *Case) {
 				for _, status := range []string{"FREEZE", "UNFREEZE"} {
-					c.WantRefused(status+" of an unknown instance", c.Send(ctx, updateStatus(unknownID(), status)))
+					c.WantRefused(status+" of an unknown instance", c.Send(ctx, updateStatus(c.unknownID(), status)))
 				}
 			},
 		},
@@ -435,7 +435,7 @@ func releaseChecks() []Check {
 			{
 				ID: "release-instance/unknown-instance-is-confirmed-or-unknown", Requirement: "REL-5", Title: "releaseInstance of an instance that never existed is answered with 000000 or 000003",
 				Run: func(ctx context.Context, c *Case) {
-					c.WantCode("releaseInstance of an unknown instance", c.Send(ctx, releaseInstance(unknownID())), "000000", "000003")
+					c.WantCode("releaseInstance of an unknown instance", c.Send(ctx, releaseInstance(c.unknownID())), "000000", "000003")
 				},
 			},
 		},
@@ -465,7 +465,7 @@ func upgradeChecks() []Check {
 			ID: "upgrade-instance/unknown-instance-is-refused", Requirement: "UPG-3", Title: "upgradeInstance of an instance that does not exist is refused", Charging: []string{Period}, Capability: Upgrade,
 			Run: func(ctx context.Context, c *Case) {
 				order := c.Order(ctx, marketplaceapi.OrderChange, 1)
-				c.WantRefused("upgradeInstance of an unknown instance", c.Send(ctx, upgradeInstance(order, unknownID())))
+				c.WantRefused("upgradeInstance of an unknown instance", c.Send(ctx, upgradeInstance(order, c.unknownID())))
 			},
 		},
 	}
@@ -496,7 +496,7 @@ func changeCheckChecks() []Check {
 		{
 			ID: "change-check/unknown-instance-is-refused", Requirement: "CHK-3", Title: "changeInstanceCheck for an instance that does not exist is refused", Charging: []string{Period}, Capability: ChangeCheck,
 			Run: func(ctx context.Context, c *Case) {
-				c.WantRefused("changeInstanceCheck for an unknown instance", c.Send(ctx, changeCheck(unknownID())))
+				c.WantRefused("changeInstanceCheck for an unknown instance", c.Send(ctx, changeCheck(c.unknownID())))
 			},
 		},
 	}

@@ -118,6 +118,7 @@ func readStatisticalTime(raw json.RawMessage) (time.Time, bool) {
 // pushes are the usage pushes seen so far; the check is skipped when there are none.
 func (c *Case) pushes() []Exchange {
 	found := c.env.observed(func(x Exchange) bool { return x.Operation == opPush || x.Operation == opPushOld })
+	found = undisturbed(found)
 	if len(found) == 0 {
 		c.Skipf("no usage was pushed during the run; --usage-wait keeps an instance open and waits for a push, and the ISV should meter in short intervals for it")
 	}
@@ -231,7 +232,7 @@ func recordsTimely(_ context.Context, c *Case) {
 
 func orderQueryChecks() []Check {
 	queries := func(c *Case) []Exchange {
-		found := c.env.observed(func(x Exchange) bool { return x.Operation == opQuery })
+		found := undisturbed(c.env.observed(func(x Exchange) bool { return x.Operation == opQuery }))
 		if len(found) == 0 {
 			c.Skipf("the ISV did not ask for any order; is it pointed at the marketplace of this run, %s?", c.env.MarketURL)
 		}

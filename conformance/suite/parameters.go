@@ -12,7 +12,7 @@ import (
 type base func(ctx context.Context, c *Case) Body
 
 func baseNew(ctx context.Context, c *Case) Body {
-	return newInstance(c.Order(ctx, marketplaceapi.OrderNew, 1), 0)
+	return c.newInstance(c.Order(ctx, marketplaceapi.OrderNew, 1), 0)
 }
 func baseQuery(ctx context.Context, c *Case) Body { return queryInstance(c.Shared(ctx).ID) }
 func baseRefresh(ctx context.Context, c *Case) Body {
@@ -106,8 +106,8 @@ func parameterChecks() []Check {
 					what string
 					body Body
 				}{
-					{"newInstance without orderId", newInstance(order, 0).Without("orderId")},
-					{"queryInstance without instanceId", queryInstance(unknownID()).Without("instanceId")},
+					{"newInstance without orderId", c.newInstance(order, 0).Without("orderId")},
+					{"queryInstance without instanceId", queryInstance(c.unknownID()).Without("instanceId")},
 				} {
 					if a := c.Send(ctx, b.body); a.Refused() && a.Status == 200 { // success and status are judged elsewhere
 						c.WantCode(b.what, a, "000002")

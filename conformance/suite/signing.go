@@ -31,7 +31,7 @@ func signingChecks() []Check {
 		{
 			ID: "signing/right-signature-is-accepted", Requirement: "SIG-1", Title: "A rightly signed query and a rightly signed debug call are accepted",
 			Run: func(ctx context.Context, c *Case) {
-				c.WantSuccess("debug newInstance with a right signature", c.Send(ctx, newInstance(mockOrder(c.Mode), 0).Debug()))
+				c.WantSuccess("debug newInstance with a right signature", c.Send(ctx, c.newInstance(mockOrder(c.Mode), 0).Debug()))
 				i := c.Shared(ctx)
 				c.WantSuccess("queryInstance with a right signature", c.Send(ctx, queryInstance(i.ID)))
 			},
@@ -66,14 +66,14 @@ func signingChecks() []Check {
 		{
 			ID: "signing/debug-calls-are-verified-too", Requirement: "SIG-2", Title: "A debug call with a wrong signature is refused",
 			Run: func(ctx context.Context, c *Case) {
-				body := newInstance(mockOrder(c.Mode), 0).Debug()
+				body := c.newInstance(mockOrder(c.Mode), 0).Debug()
 				c.WantRefused("debug newInstance signed with another key", c.Send(ctx, body, curl.Variation{Key: "not-the-key-of-this-isv"}))
 			},
 		},
 		{
 			ID: "signing/changed-body-is-refused", Requirement: "SIG-4", Title: "A body that names another instance than the signed one is refused",
 			Run: func(ctx context.Context, c *Case) {
-				body, signed := queryInstance(c.Shared(ctx).ID), queryInstance(unknownID())
+				body, signed := queryInstance(c.Shared(ctx).ID), queryInstance(c.unknownID())
 				c.WantRefused("queryInstance with a signature over another body", c.Send(ctx, body, curl.Variation{Signed: signed.Text()}))
 			},
 		},
@@ -115,7 +115,7 @@ func signingChecks() []Check {
 		{
 			ID: "signing/non-ascii-body-verifies", Requirement: "SIG-9", Title: "The signature of a body with Chinese characters verifies",
 			Run: func(ctx context.Context, c *Case) {
-				a := c.Send(ctx, queryInstance("实例-"+uuid()))
+				a := c.Send(ctx, queryInstance("实例-"+c.uuid()))
 				if a.Code == "000001" || a.Status == 401 || a.Status == 403 {
 					c.Errorf("queryInstance for an instance with a Chinese name: expected anything but a failed authentication, got %v", a)
 				}
