@@ -64,12 +64,19 @@ type Variation struct {
 	// Timestamp is sent and signed instead of the time. Use Without for an empty one.
 	Timestamp string
 
+	// Nonce is sent and signed instead of a random one.
+	Nonce string
+
 	// Without names parameters to leave out: signature, timestamp, nonce. The signature is computed as if they were empty.
 	Without []string
 	// Empty names parameters to send without a value; otherwise like Without.
 	Empty []string
 	// Signature says what happens to the signature after it was computed.
 	Signature Tamper
+
+	// Before and After are more of the query, escaped, which the signature does not cover: in front of its parameters and behind them. Of
+	// requests with Again they change.
+	Before, After string
 
 	// Again sends the very same bytes and parameters as the request before, whatever the other fields say.
 	Again bool
@@ -82,11 +89,15 @@ type Tamper uint8
 
 // The changes.
 const (
-	AsComputed Tamper = iota // upper-case hex, as the marketplace sends it
-	LowerCase                // the same in lower case
-	LastDigit                // the last digit changed
-	OneShort                 // the last digit cut off
-	NotHex                   // text that is no signature at all
+	AsComputed  Tamper = iota // upper-case hex, as the marketplace sends it
+	LowerCase                 // the same in lower case
+	LastDigit                 // the last digit changed
+	OneShort                  // the last digit cut off
+	NotHex                    // text that is no signature at all
+	FirstDigit                // the first digit changed; base calls only, like the following ones
+	MiddleDigit               // one digit in the middle changed
+	HalfCut                   // the second half cut off
+	OneMore                   // one digit more at the end
 )
 
 const notHex = "not-a-signature"
@@ -108,6 +119,9 @@ func (r Request) Params(key string, now time.Time, nonce string) (string, error)
 	if r.lacks("timestamp") {
 		timestamp = ""
 	}
+	if r.Nonce != "" {
+		nonce = r.Nonce
+	}
 	if r.lacks("nonce") {
 		nonce = ""
 	}
@@ -117,15 +131,19 @@ func (r Request) Params(key string, now time.Time, nonce string) (string, error)
 	case LowerCase:
 		sig = strings.ToLower(sig)
 	case LastDigit:
-		last := byte('0')
-		if sig[len(sig)-1] == '0' {
-			last = '1'
-		}
-		sig = sig[:len(sig)-1] + string(last)
+		sig = changed(sig, len(sig)-1)
 	case OneShort:
 		sig = sig[:len(sig)-1]
 	case NotHex:
 		sig = notHex
+	case FirstDigit:
+		sig = changed(sig, 0)
+	case MiddleDigit:
+		sig = changed(sig, middle)
+	case HalfCut:
+		sig = sig[:len(sig)/2]
+	case OneMore:
+		sig += "0"
 	}
 	if r.lacks("signature") {
 		sig = ""
@@ -136,7 +154,25 @@ func (r Request) Params(key string, now time.Time, nonce string) (string, error)
 			q = append(q, p[0]+"="+url.QueryEscape(p[1]))
 		}
 	}
-	return strings.Join(q, "&"), nil
+	return r.around(strings.Join(q, "&")), nil
+}
+
+// around puts Before and After around the parameters of the signature.
+func (r Request) around(params string) string {
+	parts := slices.DeleteFunc([]string{r.Before, params, r.After}, func(p string) bool { return p == "" })
+	return strings.Join(parts, "&")
+}
+
+// middle is where MiddleDigit changes a signature.
+const middle = 30
+
+// changed is a signature with another digit at a place.
+func changed(sig string, at int) string {
+	digit := "0"
+	if sig[at] == '0' {
+		digit = "1"
+	}
+	return sig[:at] + digit + sig[at+1:]
 }
 
 // Join puts query parameters behind an address that may have some already.
@@ -183,7 +219,7 @@ func (r Request) method() string {
 // plain reports whether the shell function call can send r, once address and key are set.
 func (r Request) plain() bool {
 	return r.method() == "POST" && len(r.Header) == 0 && r.Signed == "" && r.Key == "" && r.Offset == 0 && r.Timestamp == "" && len(r.Without) == 0 && len(r.Empty) == 0 &&
-		r.Signature == AsComputed && !r.Again
+		r.Signature == AsComputed && r.Nonce == "" && r.Before == "" && r.After == "" && !r.Again
 }
 
 // Line gives one line for sh that sends the requests one after the other, each with a timestamp and a nonce of its own, and
@@ -223,8 +259,12 @@ func Line(requests ...Request) string {
 		background = together
 	}
 	for _, r := range requests {
-		if r.Again {
+		if r.Again && r.Before == "" && r.After == "" {
 			write("send \"$B\"", false)
+			continue
+		}
+		if r.Again {
+			write("Q="+r.aroundQuoted("$Q")+"; send \"$B\"", false)
 			continue
 		}
 		if r.URL != url {
@@ -266,11 +306,14 @@ func (r Request) steps(key, body string) []string {
 		sign += " " + Quote(r.Timestamp)
 	case r.Offset != 0:
 		sign += fmt.Sprintf(" $(($(date +%%s)%+d))000", int(r.Offset/time.Second))
-	case r.lacks("nonce"):
+	case r.lacks("nonce"), r.Nonce != "":
 		sign += " $(date +%s)000"
 	}
-	if r.lacks("nonce") {
+	switch {
+	case r.lacks("nonce"):
 		sign += " ''"
+	case r.Nonce != "":
+		sign += " " + Quote(r.Nonce)
 	}
 	steps = append(steps, sign)
 	switch r.Signature {
@@ -283,23 +326,43 @@ func (r Request) steps(key, body string) []string {
 		steps = append(steps, "S=${S%?}")
 	case NotHex:
 		steps = append(steps, "S="+notHex)
+	case FirstDigit:
+		steps = append(steps, "case $S in 0*) S=1${S#?};; *) S=0${S#?};; esac")
+	case MiddleDigit:
+		steps = append(steps, fmt.Sprintf(`S=$(printf %%s $S | awk '{d=substr($0,%d,1)=="0"?"1":"0"; print substr($0,1,%d) d substr($0,%d)}')`, middle+1, middle, middle+2))
+	case HalfCut:
+		steps = append(steps, "S=$(printf %s $S | cut -c1-32)")
+	case OneMore:
+		steps = append(steps, "S=${S}0")
 	}
 	if slices.Contains(r.Empty, "signature") {
 		steps = append(steps, "S=")
 	}
-	if r.Signature != AsComputed || len(r.Without) > 0 || len(r.Empty) > 0 {
+	if r.Signature != AsComputed || len(r.Without) > 0 || len(r.Empty) > 0 || r.Before != "" || r.After != "" {
 		var q []string
 		for _, p := range [][2]string{{"signature", "$S"}, {"timestamp", "$T"}, {"nonce", "$N"}} {
 			if !slices.Contains(r.Without, p[0]) {
 				q = append(q, p[0]+"="+p[1])
 			}
 		}
-		steps = append(steps, `Q="`+strings.Join(q, "&")+`"`)
+		steps = append(steps, "Q="+r.aroundQuoted(strings.Join(q, "&")))
 	}
 	if r.Key != "" {
 		steps = append(steps, "K=$"+key)
 	}
 	return append(steps, "send "+body)
+}
+
+// aroundQuoted is around as a shell word.
+func (r Request) aroundQuoted(params string) string {
+	word := `"` + params + `"`
+	if r.Before != "" {
+		word = Quote(r.Before+"&") + word
+	}
+	if r.After != "" {
+		word += Quote("&" + r.After)
+	}
+	return word
 }
 
 func headerArgs(lines []string) string {
