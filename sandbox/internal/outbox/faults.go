@@ -7,6 +7,7 @@ import (
 
 	"github.com/isvkit/isvkit/sandbox/internal/delivery"
 	"github.com/isvkit/isvkit/sandbox/internal/fault"
+	"github.com/isvkit/isvkit/sandbox/internal/queue"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
 
@@ -81,7 +82,9 @@ func (o *Outbox) extras(ctx context.Context, call store.Call, attempt store.Atte
 		if err != nil {
 			return err
 		}
+		returned := queue.Outside(ctx)
 		r, err := o.sender.Extra(ctx, p, result, x)
+		returned()
 		if err != nil {
 			return err
 		}

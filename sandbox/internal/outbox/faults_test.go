@@ -211,6 +211,6 @@ func TestDeliver_LeavesAloneWhatHasEnded(t *testing.T) {
 	b.store.OnWaits(func(changes []store.Waits) { told = append(told, changes...) })
 	require.NoError(t, b.Deliver(t.Context(), id))
 	require.Empty(t, b.received())
-	require.Equal(t, []store.Waits{{Subject: "kit/t-1", CallID: id, Seq: b.call(id).Seq}}, told)
+	require.Equal(t, []store.Waits{{Subject: "kit/t-1", Seller: b.call(id).SellerID, CallID: id, Seq: b.call(id).Seq}}, told)
 	require.Equal(t, 1, b.call(id).Attempts)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/delivery"
 	"github.com/isvkit/isvkit/sandbox/internal/fault"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
+	"github.com/isvkit/isvkit/sandbox/internal/queue"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
 
@@ -112,7 +113,7 @@ func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 	if err != nil || putOff(plan) {
 		return err
 	}
-	result, err := o.sender.Send(ctx, prepared, plan.Exchange)
+	result, err := o.send(ctx, prepared, plan.Exchange)
 	if err != nil {
 		return err
 	}
@@ -122,6 +123,12 @@ func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 		return err
 	}
 	return o.extras(ctx, call, attempt, prepared, result, plan.Extra)
+}
+
+// send makes the exchange. The piece of work that it belongs to waits for the ISV meanwhile.
+func (o *Outbox) send(ctx context.Context, p delivery.Prepared, x fault.Exchange) (delivery.Result, error) {
+	defer queue.Outside(ctx)()
+	return o.sender.Send(ctx, p, x)
 }
 
 // prepare makes a call ready to be sent, because it is due or because somebody asked.
@@ -252,7 +259,7 @@ func (o *Outbox) Ask(ctx context.Context, about store.About, c lifecycle.Call, d
 	if err != nil {
 		return call, delivery.Result{}, err
 	}
-	result, err := o.sender.Send(ctx, prepared, plan.Exchange)
+	result, err := o.send(ctx, prepared, plan.Exchange)
 	if err != nil {
 		return call, result, err
 	}

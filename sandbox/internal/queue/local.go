@@ -3,6 +3,7 @@ package queue
 import (
 	"cmp"
 	"container/heap"
+	"container/list"
 	"context"
 	"errors"
 	"log/slog"
@@ -25,28 +26,39 @@ type Local struct {
 	log   *slog.Logger
 
 	wake chan struct{}
-	jobs chan job // never holds more than there are workers
+	jobs chan *job
 
 	advancing sync.Mutex // one move of the clock at a time, and none while everything is replaced
 
 	mu       sync.Mutex
 	idle     *sync.Cond
 	subjects map[string]*subject
-	ready    byDue // the subjects that wait and are not busy
-	busy     int
-	counter  uint64
-	running  bool
-	resting  bool // nothing new is started
-	stopped  bool
+	lanes    map[string]*lane // those in which something waits or is under way, or that are slow
+
+	// Each lane in which something waits stands in one of these.
+	later       lanes // as far as is known, nothing is due in it
+	slow, brisk lanes // something is due in it
+
+	loads   loads
+	outside list.List // pieces of work that wait for an ISV, those that hold a worker, in the order in which they began to
+	busy    int       // pieces of work that hold a worker
+	besides int       // those that are done beside them
+	hands   int       // goroutines that wait for a piece of work
+	workers sync.WaitGroup
+	counter uint64
+	running bool
+	resting bool // nothing new is started
+	stopped bool
 }
 
 // subject is what waits about one subject.
 type subject struct {
 	name  string
+	lane  *lane
 	calls []waiting // in their order
 	timer time.Time // zero: none
 	busy  bool      // something is being done about it
-	place int       // in ready; -1 if it is not there
+	place int       // in its lane; -1 if it is not there
 	turn  uint64    // among subjects that are due at the same time, first come first served
 }
 
@@ -68,7 +80,8 @@ func (s *subject) due() time.Time {
 
 // NewLocal gives a queue that is told by the store of everything that waits; [Local.Run] makes it work.
 func NewLocal(s *store.Store, c *clock.Clock, work Work, log *slog.Logger) *Local {
-	q := &Local{store: s, clock: c, work: work, log: log, wake: make(chan struct{}, 1), jobs: make(chan job, Workers), subjects: map[string]*subject{}}
+	q := &Local{store: s, clock: c, work: work, log: log, wake: make(chan struct{}, 1), jobs: make(chan *job, Workers+2*Beside), subjects: map[string]*subject{}, lanes: map[string]*lane{}}
+	q.later.less, q.slow.less, q.brisk.less = sooner, fairer, fairer
 	q.idle = sync.NewCond(&q.mu)
 	s.OnWaits(q.changed)
 	return q
@@ -98,8 +111,15 @@ func (q *Local) put(w store.Waits) {
 		if w.Due.IsZero() {
 			return
 		}
-		s = &subject{name: w.Subject, place: -1}
+		s = &subject{name: w.Subject, lane: q.lane(laneOf(w.Seller, w.Subject)), place: -1}
 		q.subjects[w.Subject] = s
+	}
+	if w.Seller != "" && s.lane.name != w.Seller { // its timer did not say whose it is
+		if s.place >= 0 {
+			heap.Remove(&s.lane.ready, s.place)
+			q.stand(s.lane)
+		}
+		s.lane = q.lane(w.Seller)
 	}
 	if w.CallID == 0 {
 		s.timer = w.Due
@@ -116,22 +136,23 @@ func (q *Local) put(w store.Waits) {
 // settle puts a subject where it belongs after a change.
 func (q *Local) settle(s *subject) {
 	due := s.due()
-	if s.busy || due.IsZero() {
+	switch {
+	case s.busy || due.IsZero():
 		if s.place >= 0 {
-			heap.Remove(&q.ready, s.place)
+			heap.Remove(&s.lane.ready, s.place)
 		}
-		if !s.busy && due.IsZero() {
+		if !s.busy {
 			delete(q.subjects, s.name)
 		}
-		return
+	case s.place >= 0:
+		heap.Fix(&s.lane.ready, s.place)
+	default:
+		q.counter++
+		s.turn = q.counter
+		s.lane = q.lane(s.lane.name) // it may have been dropped
+		heap.Push(&s.lane.ready, s)
 	}
-	if s.place >= 0 {
-		heap.Fix(&q.ready, s.place)
-		return
-	}
-	q.counter++
-	s.turn = q.counter
-	heap.Push(&q.ready, s)
+	q.stand(s.lane)
 }
 
 // Load takes up all that waits in the store. Run does it at its start; whoever replaces the contents of the store does it again.
@@ -156,10 +177,9 @@ func (q *Local) Load(ctx context.Context) error {
 
 // Run works until the context is over, then waits for the attempts under way to notice that too.
 func (q *Local) Run(ctx context.Context) error {
-	var workers sync.WaitGroup
 	defer func() {
 		close(q.jobs)
-		workers.Wait()
+		q.workers.Wait()
 		q.mu.Lock()
 		q.running, q.stopped = false, true
 		q.idle.Broadcast()
@@ -171,18 +191,10 @@ func (q *Local) Run(ctx context.Context) error {
 	q.mu.Lock()
 	q.running = true
 	q.mu.Unlock()
-	// Workers that stay have the stack that the work needs; one made for each piece would grow it each time.
-	for range Workers {
-		workers.Go(func() {
-			for j := range q.jobs {
-				q.do(ctx, j)
-			}
-		})
-	}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		timer.Reset(q.startDue())
+		timer.Reset(q.startDue(ctx))
 		select {
 		case <-ctx.Done():
 		case <-q.wake:
@@ -193,35 +205,45 @@ func (q *Local) Run(ctx context.Context) error {
 }
 
 // startDue starts everything that is due and free to go, and tells how long there is nothing more to do unless something changes.
-func (q *Local) startDue() time.Duration {
-	const long = time.Hour
+func (q *Local) startDue(ctx context.Context) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.clock.Now()
-	for len(q.ready) > 0 && q.busy < Workers && !q.resting {
-		s := q.ready[0]
-		if due := s.due(); due.After(now) {
-			if q.busy == 0 {
-				q.idle.Broadcast()
-			}
-			wait, runs := q.clock.Until(due)
-			if !runs {
-				return long
-			}
-			return min(wait, long)
+	for !q.resting {
+		l, beside := q.pick(now)
+		if l == nil {
+			break
 		}
-		q.start(s, now)
+		q.start(ctx, l.ready[0], now, beside)
 	}
-	if q.busy == 0 {
+	if q.busy+q.besides == 0 {
 		q.idle.Broadcast()
 	}
-	return long // nothing waits, or there is no free worker, and the end of an attempt wakes us
+	wait := time.Hour
+	if q.later.Len() > 0 {
+		if until, runs := q.clock.Until(q.later.list[0].due()); runs {
+			wait = min(wait, until)
+		}
+	}
+	// Something is due and there is no worker: one may have to be taken from who waits for too long. All else that ends wakes us.
+	if oldest := q.outside.Front(); oldest != nil && q.brisk.Len() > 0 && !q.resting {
+		j, _ := oldest.Value.(*job)
+		wait = min(wait, max(time.Until(j.left.Add(Brisk)), time.Millisecond))
+	}
+	return wait
 }
 
-// start has a worker do what is due about a subject.
-func (q *Local) start(s *subject, now time.Time) {
+// start has somebody do what is due about a subject.
+func (q *Local) start(ctx context.Context, s *subject, now time.Time, beside bool) {
 	s.busy = true
-	q.busy++
+	if beside {
+		q.besides++
+	} else {
+		q.busy++
+	}
+	q.counter++
+	s.lane.turn = q.counter
+	q.loads.add(&s.lane.load, +1)
 	q.settle(s)
 	timer := s.timer
 	tick := !timer.IsZero() && !timer.After(now)
@@ -229,24 +251,54 @@ func (q *Local) start(s *subject, now time.Time) {
 	if !tick {
 		callID = s.calls[0].id
 	}
-	q.jobs <- job{s, timer, tick, callID}
+	// Goroutines that stay have the stack that the work needs; one made for each piece would grow it each time.
+	if q.hands > 0 {
+		q.hands--
+	} else {
+		q.workers.Go(func() { q.hand(ctx) })
+	}
+	q.jobs <- &job{queue: q, subject: s, lane: s.lane, timer: timer, tick: tick, callID: callID, beside: beside}
+}
+
+// hand does one piece of work after the other, until there are enough who wait for one.
+func (q *Local) hand(ctx context.Context) {
+	for j := range q.jobs {
+		q.do(ctx, j)
+		q.mu.Lock()
+		enough := q.hands >= Workers
+		if !enough {
+			q.hands++
+		}
+		q.mu.Unlock()
+		q.Look()
+		if enough {
+			return
+		}
+	}
 }
 
 // job is a piece of work on a subject.
 type job struct {
+	queue   *Local
 	subject *subject
+	lane    *lane
 	timer   time.Time
 	tick    bool
 	callID  int64
+
+	beside bool          // it holds no worker
+	left   time.Time     // when it began to wait for an ISV
+	place  *list.Element // among those that do and hold a worker
 }
 
 // do does a piece of work.
-func (q *Local) do(ctx context.Context, j job) {
+func (q *Local) do(ctx context.Context, j *job) {
 	var err error
+	work := context.WithValue(ctx, outsideKey{}, outside(j))
 	if j.tick {
-		err = q.work.Tick(ctx, j.subject.name)
+		err = q.work.Tick(work, j.subject.name)
 	} else {
-		err = q.work.Deliver(ctx, j.callID)
+		err = q.work.Deliver(work, j.callID)
 	}
 	q.mu.Lock()
 	if j.tick && err == nil && j.subject.timer.Equal(j.timer) {
@@ -262,11 +314,15 @@ func (q *Local) do(ctx context.Context, j job) {
 		}
 	}
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	j.subject.busy = false
-	q.busy--
+	q.loads.add(&j.lane.load, -1)
+	if j.beside {
+		q.besides--
+	} else {
+		q.busy--
+	}
 	q.settle(j.subject)
-	q.mu.Unlock()
-	q.Look()
 }
 
 // Settle waits until nothing is due and nothing under way.
@@ -286,7 +342,7 @@ func (q *Local) Settle(ctx context.Context) error {
 		if q.stopped {
 			return errors.New("the queue was stopped")
 		}
-		if q.running && q.busy == 0 && (len(q.ready) == 0 || q.ready[0].due().After(q.clock.Now())) {
+		if next := q.nextDue(); q.running && q.busy+q.besides == 0 && (next.IsZero() || next.After(q.clock.Now())) {
 			return nil
 		}
 		q.Look()
@@ -306,7 +362,7 @@ func (q *Local) Replace(ctx context.Context, f func() error) error {
 		q.idle.Broadcast()
 	})
 	defer stop()
-	for q.busy > 0 && ctx.Err() == nil {
+	for q.busy+q.besides > 0 && ctx.Err() == nil {
 		q.idle.Wait()
 	}
 	q.mu.Unlock()
@@ -329,10 +385,21 @@ func (q *Local) Replace(ctx context.Context, f func() error) error {
 func (q *Local) NextDue() time.Time {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.ready) == 0 {
-		return time.Time{}
+	return q.nextDue()
+}
+
+func (q *Local) nextDue() (next time.Time) {
+	if q.later.Len() > 0 {
+		next = q.later.list[0].due()
 	}
-	return q.ready[0].due()
+	for _, h := range []*lanes{&q.slow, &q.brisk} { // few, and none where nothing is under way
+		for _, l := range h.list {
+			if due := l.due(); next.IsZero() || due.Before(next) {
+				next = due
+			}
+		}
+	}
+	return next
 }
 
 // Advance moves the clock forward.

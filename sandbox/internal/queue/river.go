@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,8 +43,12 @@ type River struct {
 	client *river.Client[pgx.Tx]
 	wake   chan struct{}
 
+	working context.Context //nolint:containedctx // of the work: over when Run ends, whatever River says
+	stop    context.CancelFunc
+
 	mu      sync.Mutex
 	stopped bool
+	sellers sellers
 }
 
 // Shared is what processes have in common besides the store.
@@ -73,7 +78,8 @@ const notEnded = "queue = 'subjects' AND state IN ('available', 'pending', 'runn
 
 // subjectJob is a subject for which something is due.
 type subjectJob struct {
-	Subject string `json:"subject"`
+	Subject string `json:"subject" river:"unique"`
+	Lane    string `json:"lane"`
 }
 
 // Kind names it for River.
@@ -101,7 +107,8 @@ func NewRiver(ctx context.Context, s *store.Store, c *clock.Clock, work Work, sh
 	if err != nil {
 		return nil, err
 	}
-	q := &River{store: s, clock: c, work: work, shared: shared, log: log, pool: pool, wake: make(chan struct{}, 1)}
+	q := &River{store: s, clock: c, work: work, shared: shared, log: log, pool: pool, wake: make(chan struct{}, 1), sellers: newSellers()}
+	q.working, q.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := q.open(ctx, schema); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("queue: %w", err)
@@ -135,7 +142,8 @@ func (q *River) open(ctx context.Context, schema string) error {
 		ID: processName(q.store.Process()), Schema: schema, Logger: quiet, Workers: workers,
 		Queues:        map[string]river.QueueConfig{jobQueue: {MaxWorkers: Workers}},
 		FetchCooldown: 5 * time.Millisecond, FetchPollInterval: 250 * time.Millisecond,
-		JobTimeout:  -1, // an attempt has its own end
+		// An attempt has its own end. What River takes for stuck from its begin on waits for its ISV, maybe; see sellers.
+		JobTimeout: -1, JobStuckThreshold: time.Millisecond, JobStuckHandler: q.stuck,
 		RetryPolicy: retry{}, CompletedJobRetentionPeriod: time.Minute,
 	})
 	return err
@@ -151,6 +159,14 @@ func (h atLeast) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && h.Handler.Enabled(ctx, level)
 }
 
+// Handle leaves out what River thinks of jobs that wait for an ISV.
+func (h atLeast) Handle(ctx context.Context, r slog.Record) error {
+	if strings.HasSuffix(r.Message, "Job appears to be stuck") {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
 // WithAttrs keeps the level.
 func (h atLeast) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return atLeast{h.Handler.WithAttrs(attrs)}
@@ -162,27 +178,27 @@ func (h atLeast) WithGroup(name string) slog.Handler { return atLeast{h.Handler.
 // due inserts jobs for what an update wrote that is due, in its transaction.
 func (q *River) due(tx *store.Tx, changes []store.Waits) error {
 	now := q.clock.Now()
-	var subjects []string
+	var jobs []subjectJob
 	for _, w := range changes {
-		if !w.Due.IsZero() && !w.Due.After(now) && !slices.Contains(subjects, w.Subject) {
-			subjects = append(subjects, w.Subject)
+		if !w.Due.IsZero() && !w.Due.After(now) && !slices.ContainsFunc(jobs, func(j subjectJob) bool { return j.Subject == w.Subject }) {
+			jobs = append(jobs, subjectJob{w.Subject, laneOf(w.Seller, w.Subject)})
 		}
 	}
-	if len(subjects) == 0 {
+	if len(jobs) == 0 {
 		return nil
 	}
 	return tx.Postgres(func(t pgx.Tx) error {
-		_, err := q.client.InsertManyTx(context.Background(), t, params(subjects))
+		_, err := q.client.InsertManyTx(context.Background(), t, params(jobs))
 		return err
 	})
 }
 
-func params(subjects []string) []river.InsertManyParams {
+func params(jobs []subjectJob) []river.InsertManyParams {
 	// In one order, so that two who insert the same do not wait for each other.
-	slices.Sort(subjects)
-	list := make([]river.InsertManyParams, len(subjects))
-	for i, s := range subjects {
-		list[i].Args = subjectJob{s}
+	slices.SortFunc(jobs, func(a, b subjectJob) int { return strings.Compare(a.Subject, b.Subject) })
+	list := make([]river.InsertManyParams, len(jobs))
+	for i, j := range jobs {
+		list[i].Args = j
 	}
 	return list
 }
@@ -193,9 +209,21 @@ type worker struct {
 	q *River
 }
 
+// Timeout has River call [River.stuck] soon. The work takes no notice of it.
+func (w *worker) Timeout(*river.Job[subjectJob]) time.Duration { return time.Millisecond }
+
 // Work does what is due about a subject.
 func (w *worker) Work(ctx context.Context, job *river.Job[subjectJob]) error {
-	err := w.q.do(ctx, job)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(w.q.working, cancel)()
+	p, err := w.q.enter(ctx, job)
+	if err != nil {
+		return err
+	}
+	defer w.q.leave(p)
+	ctx = context.WithValue(ctx, outsideKey{}, outside(p))
+	err = w.q.do(ctx, job)
 	var snooze *river.JobSnoozeError
 	if err != nil && ctx.Err() == nil && !errors.As(err, &snooze) {
 		w.q.log.Error("queue: work failed", "subject", job.Args.Subject, "error", err)
@@ -298,6 +326,7 @@ func (q *River) Run(ctx context.Context) error {
 		return err
 	}
 	q.lead(ctx)
+	q.stop()
 	err := q.client.StopAndCancel(context.WithoutCancel(ctx))
 	q.mu.Lock()
 	q.stopped = true
@@ -306,7 +335,10 @@ func (q *River) Run(ctx context.Context) error {
 }
 
 // Close closes the connections.
-func (q *River) Close() { q.pool.Close() }
+func (q *River) Close() {
+	q.stop()
+	q.pool.Close()
+}
 
 // Look has the leader look for work, if that is this process; another finds out itself.
 func (q *River) Look() {
@@ -354,19 +386,27 @@ func (q *River) step(ctx context.Context) error {
 	return q.tell(ctx)
 }
 
+// untold are the subjects, and whose they are, that are due and have no job.
+const untold = `SELECT subject, coalesce((SELECT seller_id FROM instances i WHERE i.line_id = due.subject),
+	(SELECT seller_id FROM calls c WHERE c.subject = due.subject AND c.status = 'pending' LIMIT 1), '')
+	FROM (SELECT subject, min(due_at) AS since FROM waiting WHERE due_at <= $1 AND NOT EXISTS (SELECT 1 FROM river_job WHERE args->>'subject' = subject AND ` + notEnded + `)
+	GROUP BY subject ORDER BY since, subject LIMIT $2) AS due`
+
 // tell inserts jobs for what is due and has none.
 func (q *River) tell(ctx context.Context) error {
 	for {
-		rows, err := q.pool.Query(ctx, "SELECT subject FROM waiting WHERE due_at <= $1 AND NOT EXISTS (SELECT 1 FROM river_job WHERE args->>'subject' = subject AND "+notEnded+
-			") GROUP BY subject ORDER BY min(due_at), subject LIMIT $2", q.clock.Now().UnixMilli(), page)
+		rows, err := q.pool.Query(ctx, untold, q.clock.Now().UnixMilli(), page)
 		if err != nil {
 			return err
 		}
-		subjects, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil || len(subjects) == 0 {
+		jobs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[subjectJob])
+		if err != nil || len(jobs) == 0 {
 			return err
 		}
-		if _, err := q.client.InsertMany(ctx, params(subjects)); err != nil || len(subjects) < page {
+		for i, j := range jobs {
+			jobs[i].Lane = laneOf(j.Lane, j.Subject)
+		}
+		if _, err := q.client.InsertMany(ctx, params(jobs)); err != nil || len(jobs) < page {
 			return err
 		}
 	}

@@ -173,7 +173,7 @@ func (f *freshCalls) forget() {
 
 // callWaits notes whether a call waits for an attempt.
 func (tx *Tx) callWaits(c Call) {
-	w := Waits{Subject: c.Subject, CallID: c.ID, Seq: c.Seq}
+	w := Waits{Subject: c.Subject, Seller: c.SellerID, CallID: c.ID, Seq: c.Seq}
 	if c.Status == sandboxapi.CallPending {
 		w.Due = c.DueAt
 	}
@@ -236,16 +236,16 @@ func (s *Store) PendingCalls(ctx context.Context, lineID string) (n int, err err
 
 func scanWaits(row interface{ Scan(...any) error }) (w Waits, err error) {
 	var due sql.NullInt64
-	err = row.Scan(&w.Subject, &w.CallID, &w.Seq, &due)
+	err = row.Scan(&w.Subject, &w.Seller, &w.CallID, &w.Seq, &due)
 	w.Due = fromMillis(due)
 	return w, err
 }
 
 // Waiting lists all that waits: the pending calls, and the timers of instances and of everything else.
 func (tx *Tx) Waiting() ([]Waits, error) {
-	return collect(tx.ctx, tx.tx, scanWaits, `SELECT subject, call_id, seq, due_at FROM calls WHERE status = 'pending'
-		UNION ALL SELECT line_id, 0, 0, timer_at FROM instances WHERE timer_at IS NOT NULL
-		UNION ALL SELECT subject, 0, 0, due_at FROM timers`)
+	return collect(tx.ctx, tx.tx, scanWaits, `SELECT subject, seller_id, call_id, seq, due_at FROM calls WHERE status = 'pending'
+		UNION ALL SELECT line_id, seller_id, 0, 0, timer_at FROM instances WHERE timer_at IS NOT NULL
+		UNION ALL SELECT subject, '', 0, 0, due_at FROM timers`)
 }
 
 // Attempt is one HTTP exchange with the ISV.

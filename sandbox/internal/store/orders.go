@@ -270,7 +270,7 @@ func (tx *Tx) InstanceByID(sellerID, instanceID string) (lifecycle.Instance, err
 
 // PutInstance writes an instance, new or not.
 func (tx *Tx) PutInstance(i lifecycle.Instance) error {
-	tx.wait(Waits{Subject: i.OrderLineID, Due: i.Timer()})
+	tx.wait(Waits{Subject: i.OrderLineID, Seller: i.SellerID, Due: i.Timer()})
 	tx.instance = lifecycle.Instance{}
 	m := more{PeriodType: i.Product.PeriodType, Trial: i.Trial, V1: i.V1, Upgrading: i.Upgrading, Renewals: i.Renewals}
 	if i.Package != (lifecycle.Package{}) {

@@ -284,8 +284,8 @@ func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
 	return fromMillis(next), err
 }
 
-const dueOfSubject = `SELECT subject, 0, 0, due_at FROM timers WHERE subject = ?1 UNION ALL SELECT line_id, 0, 0, timer_at FROM instances WHERE line_id = ?1 AND timer_at IS NOT NULL
-	UNION ALL SELECT * FROM (SELECT subject, call_id, seq, due_at FROM calls WHERE subject = ?1 AND status = 'pending' ORDER BY seq LIMIT 1) AS first_call`
+const dueOfSubject = `SELECT subject, '', 0, 0, due_at FROM timers WHERE subject = ?1 UNION ALL SELECT line_id, seller_id, 0, 0, timer_at FROM instances WHERE line_id = ?1 AND timer_at IS NOT NULL
+	UNION ALL SELECT * FROM (SELECT subject, seller_id, call_id, seq, due_at FROM calls WHERE subject = ?1 AND status = 'pending' ORDER BY seq LIMIT 1) AS first_call`
 
 // Next tells what a subject waits for: its timer, if it has one, and its first call.
 func (s *Store) Next(ctx context.Context, subject string) ([]Waits, error) {

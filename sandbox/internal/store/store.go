@@ -74,6 +74,7 @@ type Store struct {
 // after the update, so telling it twice does no harm.
 type Waits struct {
 	Subject string
+	Seller  string    // whose it is; empty if that is not known
 	CallID  int64     // 0: the subject's timer
 	Seq     int64     // of a call
 	Due     time.Time // zero: it does not wait any more
