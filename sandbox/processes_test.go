@@ -162,7 +162,7 @@ func (m *market) provesOnce(line string) (interrupted int) {
 			// Nothing is lost by that but the note in the journal.
 			interrupted++
 		default:
-			require.Fail(m.t, "an attempt ended as nobody said", "%s: %s", a.Outcome, a.Detail)
+			require.Fail(m.t, "an attempt ended as nobody said", "%+v", a)
 		}
 	}
 	for _, c := range m.calls(line) {
