@@ -15,7 +15,6 @@ package conformance
 import (
 	"context"
 	"crypto/rsa"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -29,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/isvkit/isvkit/conformance/internal/selection"
 	"github.com/isvkit/isvkit/conformance/report"
 	"github.com/isvkit/isvkit/conformance/suite"
 	"github.com/isvkit/isvkit/openapi"
@@ -45,6 +45,8 @@ type (
 	Report = report.Report
 	// Check is one entry of the suite.
 	Check = suite.Check
+	// Planned is a check of a run before it runs.
+	Planned = selection.Entry
 )
 
 // Options say whom to judge and how.
@@ -82,6 +84,26 @@ type Options struct {
 	// With are optional capabilities of the ISV: upgrade, change-check, order-notify, kit, v1, license. Default: none.
 	With []string
 
+	// Run and Skip are patterns of check ids and requirement ids, in which * stands for any characters, such as signing/* or NEW-3.
+	// Default: everything that applies is run.
+	Run, Skip []string
+	// KnownFailing are patterns of checks that are known to fail. They are run and must fail; one that passes makes the verdict not
+	// conformant, so that the list does not outlive its reasons.
+	KnownFailing []string
+	// Only are ids of checks to run, as of those that failed in an earlier report. Default: nil, which is all.
+	Only []string
+	// Level is must or should: what fails below it is a warning and does not change the verdict. Default: must.
+	Level string
+	// Readings are entries of the register of ambiguities to be read in another way than usual, as TIMESTAMP-UNIT=seconds. What the
+	// marketplace of the run sends follows them, where they are about that; a check that rests on the usual reading warns and never fails.
+	Readings []string
+	// Build is what the target is called in the report, such as a version or a commit. Default: nothing.
+	Build string
+
+	// Progress, if set, is told after each check how many of those that apply have ended. It is called from several goroutines, one at a
+	// time.
+	Progress func(done, all int)
+
 	// UsageWait is how long to keep an on-demand or package instance open and wait for a usage push. Default: 0, do not wait.
 	UsageWait time.Duration
 	// Timeout is the time for the whole run; what is not judged by then becomes an error. Default: 5 minutes.
@@ -109,7 +131,10 @@ func (o Options) Format(f fmt.State, _ rune) {
 }
 
 // UsageError says that Options make no sense.
-type UsageError struct{ Problem string }
+type UsageError struct {
+	Problem string
+	Option  string // the option that it is about, by the name of its flag, such as "target"; empty if it is about none in particular
+}
 
 func (e *UsageError) Error() string { return e.Problem }
 
@@ -127,73 +152,126 @@ func (e *UnjudgeableError) Unwrap() error { return e.Err }
 // Checks lists every check of the suite.
 func Checks() []Check { return suite.All() }
 
+func badOption(option, format string, args ...any) error {
+	return &UsageError{Problem: fmt.Sprintf(format, args...), Option: option}
+}
+
 // Validate says what is wrong with the options, as a *[UsageError], before anything is done.
 func (o *Options) Validate() error {
-	bad := func(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+	bad := badOption
 	if o.Target == "" {
-		return bad("no target is given, expected the production address of the ISV")
+		return bad("target", "no target is given, expected the production address of the ISV")
 	}
 	targets := append([]string{o.Target}, o.Replicas...)
 	for n, target := range targets {
 		u, err := url.Parse(target)
 		switch {
 		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-			return bad("the target %q is no address, expected something like http://localhost:9000/saasproduce", target)
+			return bad("target", "the target %q is no address, expected something like http://localhost:9000/saasproduce", target)
 		case u.Fragment != "" || u.User != nil:
-			return bad("the target %q has a fragment or a user in it, expected a plain address", target)
+			return bad("target", "a target has a fragment or a user in it, expected a plain address such as http://localhost:9000/saasproduce")
 		case slices.Contains(targets[:n], target):
-			return bad("the target %q is given twice, expected the address of another process", target)
+			return bad("target", "the target %q is given twice, expected the address of another process", target)
 		}
 	}
 	switch {
 	case o.BaseKey == "":
-		return bad("no base key is given, expected the access key that the ISV was given")
+		return bad("base-key", "no base key is given, expected the access key that the ISV was given")
 	case o.AK == "" || o.SK == "":
-		return bad("no AK and SK are given, expected those that the ISV signs its requests with")
+		return bad("ak", "no AK and SK are given, expected those that the ISV signs its requests with")
 	case o.MarketListen == "" && o.MarketListener == nil:
-		return bad("no address for the marketplace is given, expected one such as 127.0.0.1:8480")
+		return bad("market-listen", "no address for the marketplace is given, expected one such as 127.0.0.1:8480")
 	case o.UsageWait < 0 || o.Timeout < 0 || o.AnswerLimit < 0 || o.ReadyLimit < 0 || o.Parallel < 0:
-		return bad("a time or number is negative, expected 0 (for the default) or more")
+		return bad("", "a time or number is negative, expected 0 (for the default) or more")
 	}
-	for what, list := range map[string]struct{ given, known []string }{
-		"charging mode": {o.Charging, suite.Modes()},
-		"capability":    {o.With, suite.Capabilities()},
-	} {
-		for _, g := range list.given {
-			if !slices.Contains(list.known, g) {
-				return bad("unknown %s %q, expected %s", what, g, strings.Join(list.known, ", "))
-			}
-		}
+	if err := o.validateSelection(); err != nil {
+		return err
 	}
 	if slices.Contains(o.With, suite.OrderNotify) && o.GeneralKey == "" {
-		return bad("the capability order-notify needs the key of the general class, which is not given")
+		return bad("general-key", "the capability order-notify needs the key of the general class, which is not given")
 	}
 	if err := o.validateKit(); err != nil {
 		return err
 	}
+	plan, err := o.plan()
+	if err != nil {
+		return bad("", "%v", err)
+	}
+	if plan.Applying() == 0 {
+		return bad("", "no check is left to run: what was selected does not apply to the charging modes and capabilities that were given")
+	}
 	if o.UsageWait > 0 && !slices.Contains(o.Charging, suite.OnDemand) && !slices.Contains(o.Charging, suite.Package) {
-		return bad("there is nothing to wait for: usage is pushed for the charging modes on-demand and package only")
+		return bad("usage-wait", "there is nothing to wait for: usage is pushed for the charging modes on-demand and package only")
+	}
+	return nil
+}
+
+// Plan lists the checks that a run with these options has, in their order, and says which of them apply. It needs neither a target nor keys.
+func Plan(o Options) ([]Planned, error) {
+	if err := o.validateSelection(); err != nil {
+		return nil, err
+	}
+	plan, err := o.plan()
+	if err != nil {
+		return nil, badOption("", "%v", err)
+	}
+	return plan.Entries, nil
+}
+
+// plan says which checks there will be.
+func (o *Options) plan() (*selection.Plan, error) {
+	rules, err := requirements.Load()
+	if err != nil {
+		return nil, err
+	}
+	full := o.withDefaults()
+	plan, err := selection.Make(suite.All(), rules, selection.Wish{
+		Charging: full.Charging, With: full.With, Replicas: o.Replicas, UsageWait: o.UsageWait, Run: o.Run, Skip: o.Skip, KnownFailing: o.KnownFailing, Only: o.Only, Readings: o.Readings,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return plan, nil
+}
+
+// validateSelection is Validate for what names charging modes, capabilities and a level.
+func (o *Options) validateSelection() error {
+	bad := badOption
+	for _, list := range []struct {
+		flag, what   string
+		given, known []string
+	}{{"charging", "charging mode", o.Charging, suite.Modes()}, {"with", "capability", o.With, suite.Capabilities()}} {
+		for _, g := range list.given {
+			if !slices.Contains(list.known, g) {
+				return bad(list.flag, "unknown %s %q, expected %s", list.what, g, strings.Join(list.known, ", "))
+			}
+		}
+	}
+	switch o.Level {
+	case "", report.LevelMust, report.LevelShould:
+	default:
+		return bad("level", "unknown level %q, expected must or should", o.Level)
 	}
 	return nil
 }
 
 // validateKit is Validate for the keys of kit and licence calls.
 func (o *Options) validateKit() error {
-	bad := func(format string, args ...any) error { return &UsageError{fmt.Sprintf(format, args...)} }
+	bad := badOption
 	if slices.Contains(o.With, suite.Licences) && o.LicenseKey == "" {
-		return bad("the capability license needs the key of the license class, which is not given")
+		return bad("license-key", "the capability license needs the key of the license class, which is not given")
 	}
 	if !slices.Contains(o.With, suite.Kit) {
 		return nil
 	}
 	switch {
 	case o.KitKey == "":
-		return bad("the capability kit needs the key of the kit class, which is not given")
+		return bad("kit-key", "the capability kit needs the key of the kit class, which is not given")
 	case o.KitPublicKey == "":
-		return bad("the capability kit needs the public key that client secrets are encrypted with, which is not given")
+		return bad("kit-public-key", "the capability kit needs the public key that client secrets are encrypted with, which is not given")
 	}
 	if _, err := secret.ParsePublicKey(o.KitPublicKey); err != nil {
-		return bad("the public key of the kit cannot be read, expected an RSA key in PEM, as `openssl rsa -pubout` writes it: %v", err)
+		return bad("kit-public-key", "the public key of the kit cannot be read, expected an RSA key in PEM, as `openssl rsa -pubout` writes it: %v", err)
 	}
 	return nil
 }
@@ -218,6 +296,9 @@ func (o Options) withDefaults() Options {
 	}
 	for o.Seed == 0 {
 		o.Seed = rand.Uint64() //nolint:gosec // ids that nobody must guess are no part of it
+	}
+	if o.Level == "" {
+		o.Level = report.LevelMust
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Minute
@@ -260,11 +341,11 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	opts = opts.withDefaults()
-	rules, err := requirements.Load()
+	plan, err := opts.plan()
 	if err != nil {
 		return nil, err
 	}
+	opts = opts.withDefaults()
 	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, opts.Timeout)
 	defer cancel()
@@ -272,7 +353,7 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	env := &suite.Env{
 		Target: opts.Target, Replicas: opts.Replicas, Seed: opts.Seed, BaseKey: opts.BaseKey, GeneralKey: opts.GeneralKey, Client: opts.Client,
 		KitKey: opts.KitKey, KitPublicKey: opts.publicKey(), V1Key: opts.V1Key, LicenseKey: opts.LicenseKey,
-		Charging: opts.Charging, With: opts.With,
+		Charging: opts.Charging, With: opts.With, Readings: plan.Readings,
 		AnswerLimit: opts.AnswerLimit, ReadyLimit: opts.ReadyLimit, UsageWait: opts.UsageWait, PollEvery: 100 * time.Millisecond,
 	}
 	var ours atomic.Pointer[string]
@@ -281,6 +362,9 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 		return nil, err
 	}
 	defer closeMarket()
+	recorded := *opts.Client
+	recorded.Transport = suite.Recording(recorded.Transport)
+	env.Client = &recorded
 	if err := env.Reach(ctx); err != nil {
 		return nil, &UnjudgeableError{
 			Err:  fmt.Errorf("no HTTP answer from %s: %w", opts.Target, err),
@@ -289,10 +373,8 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	}
 
 	r := begin(opts, started)
-	r.Checks, err = runChecks(ctx, env, &opts, rules)
-	if err != nil {
-		return nil, err
-	}
+	r.NotSelected = plan.NotSelected
+	r.Checks = runChecks(ctx, env, &opts, plan)
 	r.DurationMS = time.Since(started).Milliseconds()
 	if problem := ours.Load(); problem != nil {
 		r.Problem = *problem
@@ -307,7 +389,8 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 func begin(opts Options, started time.Time) *Report {
 	return &Report{
 		Target: opts.Target, StartedAt: started.UTC().Truncate(time.Millisecond), SuiteVersion: Version, ContractVersion: contractVersion(),
-		Charging: opts.Charging, With: opts.With, Checks: []report.Check{},
+		Charging: opts.Charging, With: opts.With, Level: opts.Level, Readings: opts.Readings,
+		Replicas: opts.Replicas, Seed: opts.Seed, Build: opts.Build, Checks: []report.Check{},
 	}
 }
 
@@ -363,37 +446,37 @@ func openMarket(ctx context.Context, opts *Options, env *suite.Env, ours *atomic
 }
 
 // runChecks runs what applies, and returns the results in the order of the list.
-func runChecks(ctx context.Context, env *suite.Env, opts *Options, rules *requirements.Set) ([]report.Check, error) {
-	checks := suite.All()
-	results := make([]report.Check, len(checks))
-	for n, check := range checks {
-		rule, ok := rules.Requirement(check.Requirement)
-		if !ok {
-			return nil, errors.New("check " + check.ID + " names the unknown requirement " + check.Requirement)
-		}
-		results[n] = report.Check{ID: check.ID, Requirement: check.Requirement, Level: rule.Level, Title: check.Title, Messages: []string{}}
-	}
+func runChecks(ctx context.Context, env *suite.Env, opts *Options, plan *selection.Plan) []report.Check {
+	results := make([]report.Check, len(plan.Entries))
+	var mu sync.Mutex
+	done, all := 0, plan.Applying()
 	run := func(n int) {
-		check := &checks[n]
-		mode := check.Mode(env.Charging)
-		result := suite.Result{Status: suite.NotApplicable}
-		switch missing := check.Missing(env); {
-		case missing != "":
-			result.Messages = []string{missing}
+		e := &plan.Entries[n]
+		result := suite.Result{Status: suite.NotApplicable, Messages: []string{e.Reason}}
+		switch {
+		case e.Reason != "":
 		case ctx.Err() != nil:
-			result.Status = suite.Error
-			result.Messages = []string{suite.OutOfTime(ctx)}
+			result = suite.Result{Status: suite.Error, Messages: []string{suite.OutOfTime(ctx)}}
 		default:
-			result = suite.Execute(ctx, env, check, mode)
+			result = suite.Execute(ctx, env, &e.Check, e.Mode)
 		}
-		results[n].Status, results[n].Messages, results[n].Curl = result.Status, append(results[n].Messages, result.Messages...), result.Curl
-		results[n].DurationMS = result.Duration.Milliseconds()
+		results[n] = report.Check{
+			ID: e.Check.ID, Requirement: e.Check.Requirement, Level: e.Rule.Level, Title: e.Check.Title, Status: result.Status,
+			Messages: append([]string{}, result.Messages...), Curl: result.Curl, DurationMS: result.Duration.Milliseconds(),
+			Known: e.Known, Contested: e.Contested,
+		}
+		if opts.Progress != nil && e.Reason == "" {
+			mu.Lock()
+			defer mu.Unlock()
+			done++
+			opts.Progress(done, all)
+		}
 	}
 	each := func(after bool) {
 		var wg sync.WaitGroup
 		slots := make(chan struct{}, opts.Parallel)
-		for n := range checks {
-			if checks[n].After != after {
+		for n := range plan.Entries {
+			if plan.Entries[n].Check.After != after {
 				continue
 			}
 			slots <- struct{}{}
@@ -407,7 +490,7 @@ func runChecks(ctx context.Context, env *suite.Env, opts *Options, rules *requir
 	each(false)
 	env.AwaitUsage(ctx)
 	each(true)
-	return results, nil
+	return results
 }
 
 var versionLine = regexp.MustCompile(`(?m)^  version: (\S+)$`)

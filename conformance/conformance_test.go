@@ -182,7 +182,7 @@ func TestReport_JSON(t *testing.T) {
 	assert.Equal(t, "not-conformant", doc.Verdict)
 	assert.Equal(t, []string{"period"}, doc.Charging)
 	assert.NotEmpty(t, doc.ContractVersion)
-	assert.Len(t, doc.Counts, 5)
+	assert.Len(t, doc.Counts, 8)
 	require.Len(t, doc.Checks, len(conformance.Checks()))
 	total := 0
 	for _, n := range doc.Counts {

@@ -32,18 +32,46 @@ func (v Verdict) ExitCode() int {
 	}
 }
 
+// Outcome is what the status of a check means for the verdict. It is the status, except for checks that failed without deciding anything
+// and for known failures.
+type Outcome = suite.Status
+
+// The outcomes that are no statuses.
+const (
+	Warning        Outcome = "warning"         // it failed, below the level of the run or under a contested reading
+	KnownFailing   Outcome = "known-failing"   // it failed, as it was said to
+	UnexpectedPass Outcome = "unexpected-pass" // it passed although it was said to fail: the list is out of date
+)
+
+// Outcomes are all outcomes, the worst first.
+func Outcomes() []Outcome {
+	return []Outcome{suite.Fail, UnexpectedPass, suite.Error, Warning, KnownFailing, suite.Skip, suite.NotApplicable, suite.Pass}
+}
+
+// Levels that a run can be held to.
+const (
+	LevelMust   = "must"
+	LevelShould = "should"
+)
+
 // Report is a run. Its JSON form is the machine-readable report.
 type Report struct {
-	Verdict         Verdict              `json:"verdict"`
-	Target          string               `json:"target"`
-	StartedAt       time.Time            `json:"startedAt"`
-	DurationMS      int64                `json:"durationMs"`
-	SuiteVersion    string               `json:"suiteVersion"`
-	ContractVersion string               `json:"contractVersion"`
-	Charging        []string             `json:"charging"`
-	With            []string             `json:"with"`
-	Counts          map[suite.Status]int `json:"counts"`
-	Checks          []Check              `json:"checks"`
+	Verdict         Verdict         `json:"verdict"`
+	Target          string          `json:"target"`
+	Replicas        []string        `json:"replicas,omitempty"` // further addresses of the same ISV
+	Seed            uint64          `json:"seed,string"`        // of the ids that the run made up; as text, because it is larger than what programs read exactly
+	Build           string          `json:"build,omitempty"`    // what was judged, as whoever ran it calls it
+	StartedAt       time.Time       `json:"startedAt"`
+	DurationMS      int64           `json:"durationMs"`
+	SuiteVersion    string          `json:"suiteVersion"`
+	ContractVersion string          `json:"contractVersion"`
+	Charging        []string        `json:"charging"`
+	With            []string        `json:"with"`
+	Level           string          `json:"level"`              // below it, failures are warnings
+	Readings        []string        `json:"readings,omitempty"` // entries of the register that were read in another way than usual
+	NotSelected     int             `json:"notSelected"`        // checks of the suite that were left out on request
+	Counts          map[Outcome]int `json:"counts"`
+	Checks          []Check         `json:"checks"`
 	// Problem is why no check could be run at all.
 	Problem string `json:"problem,omitempty"`
 }
@@ -53,42 +81,66 @@ type Check struct {
 	ID          string             `json:"id"`
 	Requirement string             `json:"requirement"`
 	Level       requirements.Level `json:"level"`
-	Status      suite.Status       `json:"status"`
+	Status      suite.Status       `json:"status"`  // what was seen
+	Outcome     Outcome            `json:"outcome"` // what it means
 	Title       string             `json:"title"`
 	Messages    []string           `json:"messages"`
+	Contested   string             `json:"contested,omitempty"` // why a failure is a warning whatever its level
+	Known       bool               `json:"known,omitempty"`     // it was said to fail
 	Curl        string             `json:"curl"`
 	DurationMS  int64              `json:"durationMs"`
 }
 
-// Judge counts the checks and derives the verdict from them: a broken MUST decides, then whatever could not be judged, and a run
-// in which nothing passed is no verdict either.
+// Judge gives every check its outcome, counts them, and derives the verdict: a failure that counts decides, then whatever could not be
+// judged, and a run in which nothing passed is no verdict either.
 func (r *Report) Judge() {
-	r.Counts = map[suite.Status]int{suite.Pass: 0, suite.Fail: 0, suite.Skip: 0, suite.NotApplicable: 0, suite.Error: 0}
-	broken := 0
-	for _, c := range r.Checks {
-		r.Counts[c.Status]++
-		if c.Status == suite.Fail && c.Level == requirements.Must {
-			broken++
-		}
+	r.Counts = map[Outcome]int{}
+	for _, o := range Outcomes() {
+		r.Counts[o] = 0
+	}
+	for n := range r.Checks {
+		c := &r.Checks[n]
+		c.Outcome = r.outcome(c)
+		r.Counts[c.Outcome]++
 	}
 	switch {
-	case broken > 0:
+	case r.Counts[suite.Fail]+r.Counts[UnexpectedPass] > 0:
 		r.Verdict = NotConformant
-	case r.Counts[suite.Error] > 0 || r.Counts[suite.Pass] == 0:
+	case r.Counts[suite.Error] > 0 || r.Counts[suite.Pass]+r.Counts[KnownFailing] == 0:
 		r.Verdict = Error
 	default:
 		r.Verdict = Conformant
 	}
 }
 
-// Failures are the checks that failed on a MUST.
-func (r *Report) Failures() []Check {
-	return r.pick(func(c Check) bool { return c.Status == suite.Fail && c.Level == requirements.Must })
+func (r *Report) outcome(c *Check) Outcome {
+	switch {
+	case c.Status == suite.Pass && c.Known:
+		return UnexpectedPass
+	case c.Status != suite.Fail:
+		return c.Status
+	case c.Known:
+		return KnownFailing
+	case c.Contested != "" || !r.decides(c.Level):
+		return Warning
+	default:
+		return suite.Fail
+	}
 }
 
-// Warnings are the checks that failed on a SHOULD or MAY.
+// decides reports whether a failure at a level changes the verdict.
+func (r *Report) decides(level requirements.Level) bool {
+	return level == requirements.Must || level == requirements.Should && r.Level == LevelShould
+}
+
+// Failures are the checks that failed and decide the verdict.
+func (r *Report) Failures() []Check {
+	return r.pick(func(c Check) bool { return c.Outcome == suite.Fail })
+}
+
+// Warnings are the checks that failed and change nothing.
 func (r *Report) Warnings() []Check {
-	return r.pick(func(c Check) bool { return c.Status == suite.Fail && c.Level != requirements.Must })
+	return r.pick(func(c Check) bool { return c.Outcome == Warning })
 }
 
 func (r *Report) pick(want func(Check) bool) []Check {

@@ -40,7 +40,7 @@ func TestReport_Judge(t *testing.T) {
 		r.Judge()
 		assert.Equal(t, tc.want, r.Verdict, name)
 		assert.Equal(t, tc.exit, r.Verdict.ExitCode(), name)
-		assert.Len(t, r.Counts, 5, name)
+		assert.Len(t, r.Counts, 8, name)
 	}
 }
 

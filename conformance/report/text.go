@@ -27,11 +27,12 @@ func (r *Report) WriteText(w io.Writer) error {
 		r.ContractVersion, len(r.Checks), (time.Duration(r.DurationMS) * time.Millisecond).Round(100*time.Millisecond))
 	t.failed("NOT AS THE CONTRACT SAYS", r.Failures())
 	t.failed("WARNINGS (these do not change the verdict)", r.Warnings())
+	t.passedUnexpectedly(r.pick(func(c Check) bool { return c.Outcome == UnexpectedPass }))
+	t.others("KNOWN TO FAIL, AND DID", r.pick(func(c Check) bool { return c.Outcome == KnownFailing }))
 	t.others("COULD NOT BE JUDGED", r.pick(func(c Check) bool { return c.Status == suite.Error }))
 	t.others("SKIPPED", r.pick(func(c Check) bool { return c.Status == suite.Skip }))
 	t.areas(r.Checks)
-	fmt.Fprintf(&b, "\n%d passed, %d failed, %d warnings, %d skipped, %d not applicable, %d errors\n", r.Counts[suite.Pass], len(r.Failures()),
-		len(r.Warnings()), r.Counts[suite.Skip], r.Counts[suite.NotApplicable], r.Counts[suite.Error])
+	fmt.Fprintf(&b, "\n%s\n", r.countsText())
 	fmt.Fprintf(&b, "Verdict: %s\n", r.verdictText())
 	_, err = io.WriteString(w, b.String())
 	return err
@@ -44,7 +45,30 @@ func with(capabilities []string) string {
 	return ", with " + strings.Join(capabilities, ", ")
 }
 
+// countsText gives the numbers; those that are usually 0 only where they are not.
+func (r *Report) countsText() string {
+	text := fmt.Sprintf("%d passed, %d failed, %d warnings, %d skipped, %d not applicable, %d errors", r.Counts[suite.Pass], r.Counts[suite.Fail],
+		r.Counts[Warning], r.Counts[suite.Skip], r.Counts[suite.NotApplicable], r.Counts[suite.Error])
+	for _, more := range []struct {
+		n    int
+		what string
+	}{{r.Counts[KnownFailing], "known to fail"}, {r.Counts[UnexpectedPass], "passed although known to fail"}, {r.NotSelected, "not selected"}} {
+		if more.n > 0 {
+			text += fmt.Sprintf(", %d %s", more.n, more.what)
+		}
+	}
+	return text
+}
+
 func (r *Report) verdictText() string {
+	text := r.wholeVerdict()
+	if r.NotSelected > 0 {
+		text += fmt.Sprintf(" (of the %d checks that were selected, out of %d)", len(r.Checks), len(r.Checks)+r.NotSelected)
+	}
+	return text
+}
+
+func (r *Report) wholeVerdict() string {
 	switch r.Verdict {
 	case Conformant:
 		return "conformant"
@@ -79,6 +103,9 @@ func (t *text) failed(title string, checks []Check) {
 		for _, m := range c.Messages {
 			t.item("seen", m)
 		}
+		if c.Contested != "" {
+			t.item("note", c.Contested+".")
+		}
 		if !explained[c.Requirement] {
 			t.item("why", rule.Why)
 			t.item("mend", rule.Mend)
@@ -101,6 +128,17 @@ func (t *text) item(label, s string) {
 			label = ""
 		}
 		fmt.Fprintf(t.b, "  %-5s %s\n", label, line)
+	}
+}
+
+// passedUnexpectedly names known failures that are mended.
+func (t *text) passedUnexpectedly(checks []Check) {
+	if len(checks) == 0 {
+		return
+	}
+	t.heading("KNOWN TO FAIL, BUT PASSED (take them off the list of known failures)")
+	for _, c := range checks {
+		t.item("", c.ID)
 	}
 }
 
@@ -137,18 +175,18 @@ func (t *text) others(title string, checks []Check) {
 func (t *text) areas(checks []Check) {
 	t.heading("CHECKS")
 	var areas []string
-	counts := map[string]map[suite.Status]int{}
+	counts := map[string]map[Outcome]int{}
 	for _, c := range checks {
 		area, _, _ := strings.Cut(c.ID, "/")
 		if counts[area] == nil {
 			areas = append(areas, area)
-			counts[area] = map[suite.Status]int{}
+			counts[area] = map[Outcome]int{}
 		}
-		counts[area][c.Status]++
+		counts[area][c.Outcome]++
 	}
 	for _, area := range areas {
 		var parts []string
-		for _, s := range []suite.Status{suite.Pass, suite.Fail, suite.Error, suite.Skip, suite.NotApplicable} {
+		for _, s := range []Outcome{suite.Pass, suite.Fail, UnexpectedPass, Warning, KnownFailing, suite.Error, suite.Skip, suite.NotApplicable} {
 			if n := counts[area][s]; n > 0 {
 				parts = append(parts, fmt.Sprintf("%d %s", n, s))
 			}

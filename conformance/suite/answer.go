@@ -22,6 +22,7 @@ type Answer struct {
 	Header      http.Header
 	Body        []byte
 	Duration    time.Duration
+	talk        *transcript // the exchange it ended
 
 	JSONErr    error // the body is no JSON object
 	Code       string

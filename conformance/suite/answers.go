@@ -26,7 +26,9 @@ type stop struct {
 // refused. The checks of area ANS look at the answers; whether they are the right ones is judged elsewhere.
 func (c *Case) takeTour(ctx context.Context) []stop {
 	c.env.tourOnce.Do(func() {
+		ctx, talk, _ := branch(ctx) // no attempts of the check that happens to be the first
 		guide := c.env.newCase("the tour", c.Mode)
+		guide.talk = talk
 		t := &tour{c: guide}
 		// The tour ends early when a call gets no answer; what was seen until then is judged.
 		guide.run(ctx, &Check{Run: func(ctx context.Context, _ *Case) { t.all(ctx) }})
@@ -108,6 +110,7 @@ func everyAnswer(id, requirement, title string, which func(stop) bool, look func
 			looked++
 			if problem := look(s); problem != "" {
 				c.requests = append(c.requests, s.request)
+				c.saw(s.answer)
 				c.Errorf("%s: %s", s.what, problem)
 			}
 		}
@@ -235,7 +238,9 @@ func (c *Case) within(limit time.Duration, late func(*Answer) bool) {
 			if seen[r.what] == 0 {
 				kinds = append(kinds, r.what)
 			}
-			seen[r.what]++
+			if seen[r.what]++; seen[r.what] == 1 {
+				c.saw(r.answer)
+			}
 			worst[r.what] = max(worst[r.what], r.duration)
 		}
 	}

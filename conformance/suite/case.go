@@ -34,6 +34,13 @@ type Result struct {
 	Messages []string
 	Curl     string // sends the requests of a failed check again
 	Duration time.Duration
+
+	// Attempts are what was sent and came back, in the order of the check; Left is how many more there were.
+	Attempts []Attempt
+	Left     int
+	// Requests are what a failed check sends, to be signed afresh and sent again, and Orders those that they are about.
+	Requests []curl.Request
+	Orders   []marketplaceapi.OrderInfo
 }
 
 // Case is one check at work: it makes the calls and collects what was not as expected.
@@ -46,6 +53,10 @@ type Case struct {
 	failed   bool
 	messages []string
 	requests []curl.Request
+	orders   []marketplaceapi.OrderInfo
+	extra    []Attempt   // seen by other checks, and part of what this one judges
+	asked    []Exchange  // requests of the ISV that the check judges
+	talk     *transcript // of its own calls
 }
 
 // stopped unwinds a check that cannot go on.
@@ -54,13 +65,13 @@ type stopped struct{ status Status }
 // Execute runs one check.
 func Execute(ctx context.Context, env *Env, check *Check, mode string) (result Result) {
 	start := time.Now()
+	ctx, talk, _ := branch(ctx)
 	c := env.newCase(check.ID, mode)
+	c.talk = talk
 	defer func() {
 		result.Duration = time.Since(start)
 		result.Messages = c.messages
-		if result.Status == Fail {
-			result.Curl = curl.Line(c.requests...)
-		}
+		c.tell(&result)
 	}()
 	result.Status = c.run(ctx, check)
 	// A call that is cut off by the end of the run unwinds the check without being counted as a failure, so a failure that stands
@@ -70,6 +81,31 @@ func Execute(ctx context.Context, env *Env, check *Check, mode string) (result R
 		c.messages = []string{OutOfTime(ctx)}
 	}
 	return result
+}
+
+// tell adds what was sent and what came back.
+func (c *Case) tell(result *Result) {
+	result.Attempts, result.Left = c.talk.taken()
+	result.Attempts = append(result.Attempts, c.extra...)
+	if result.Status == Pass {
+		return
+	}
+	asked := c.asked
+	for _, order := range c.orders {
+		asked = append(asked, c.env.observed(func(x Exchange) bool { return x.Operation == opQuery && x.OrderID == order.OrderID })...)
+	}
+	const most = 6
+	for n, x := range asked {
+		if n == most {
+			result.Left += len(asked) - most
+			break
+		}
+		result.Attempts = append(result.Attempts, x.asked())
+	}
+	if result.Status == Fail {
+		result.Curl = curl.Line(c.requests...)
+		result.Requests, result.Orders = c.requests, c.orders
+	}
 }
 
 // OutOfTime says why a run ended before its checks.
@@ -190,7 +226,9 @@ func (e *Env) exchange(ctx context.Context, r curl.Request) (*Answer, error) {
 	if r.KeyVariable == generalKeyVariable {
 		key = e.GeneralKey
 	}
-	params, err := r.Params(key, time.Now(), strings.ToUpper(randomHex(32)))
+	now := time.Now()
+	r = e.read(r, now)
+	params, err := r.Params(key, now, strings.ToUpper(randomHex(32)))
 	if err != nil {
 		return nil, err
 	}
@@ -214,8 +252,11 @@ func (e *Env) transmit(ctx context.Context, r curl.Request, params string) (*Ans
 		name, value, _ := strings.Cut(line, ":")
 		req.Header.Set(name, strings.TrimSpace(value))
 	}
+	ctx, talk, join := branch(ctx)
+	defer join()
+	req = req.WithContext(ctx)
 	start := time.Now()
-	a := &Answer{}
+	a := &Answer{talk: talk}
 	resp, err := e.Client.Do(req)
 	if err == nil {
 		defer func() { _ = resp.Body.Close() }()
@@ -264,6 +305,15 @@ func plainError(err error) error {
 		err = next
 	}
 	return err
+}
+
+// saw makes the exchange of an answer that another check got a part of this one.
+func (c *Case) saw(a *Answer) {
+	if a.talk == nil {
+		return
+	}
+	attempts, _ := a.talk.taken()
+	c.extra = append(c.extra, attempts...)
 }
 
 // ---- expectations ----------------------------------------------------------------------------------------------------------
@@ -315,6 +365,7 @@ func (c *Case) Order(ctx context.Context, kind marketplaceapi.OrderType, lines i
 		}
 		c.abort("register order %s at the marketplace: %v", order.OrderID, err)
 	}
+	c.orders = append(c.orders, order)
 	return order
 }
 
@@ -351,7 +402,9 @@ func (c *Case) AwaitReady(ctx context.Context, i *Instance) {
 	i.query = queryInstance(i.ID)
 	c.requests = append(c.requests, curl.Request{URL: c.env.Target, Body: i.query.Text()})
 	deadline := time.Now().Add(c.env.ReadyLimit)
+	polls := c.talk.mark()
 	for wait := c.env.PollEvery; ; wait = min(2*wait, 5*time.Second) {
+		c.talk.rewind(polls)
 		a := c.exchange(ctx, "queryInstance", curl.Request{URL: c.env.Target, Body: i.query.Text()})
 		c.needAnswer(ctx, "queryInstance", a)
 		if a.Succeeded() {
@@ -448,13 +501,19 @@ func (c *Case) StillOpen(ctx context.Context, after string, i *Instance) {
 func (c *Case) Together(ctx context.Context, bodies []Body) []*Answer {
 	answers := make([]*Answer, len(bodies))
 	errs := make([]error, len(bodies))
+	var joins []func()
 	var wg sync.WaitGroup
 	for n, body := range bodies {
 		r := curl.Request{URL: c.env.Target, Body: body.Text(), Variation: curl.Variation{Together: true}}
 		c.requests = append(c.requests, r)
-		wg.Go(func() { answers[n], errs[n] = c.env.exchange(ctx, r) })
+		own, _, join := branch(ctx)
+		joins = append(joins, join)
+		wg.Go(func() { answers[n], errs[n] = c.env.exchange(own, r) })
 	}
 	wg.Wait()
+	for _, join := range joins {
+		join() // in the order of the bodies, whichever was sent first
+	}
 	if err := errors.Join(errs...); err != nil {
 		c.abort("%v", err)
 	}

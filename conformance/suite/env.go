@@ -60,6 +60,8 @@ type Env struct {
 	MarketURL string // where the ISV finds the marketplace, for messages
 	Charging  []string
 	With      []string
+	// Readings are by entry of the register of ambiguities, where they differ from the one taken.
+	Readings map[string]string
 
 	AnswerLimit time.Duration // within which an answer must come
 	ReadyLimit  time.Duration // within which a new instance must become ready

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -122,7 +123,24 @@ func (c *Case) pushes() []Exchange {
 	if len(found) == 0 {
 		c.Skipf("no usage was pushed during the run; --usage-wait keeps an instance open and waits for a push, and the ISV should meter in short intervals for it")
 	}
+	c.asked = refusedFirst(found)
 	return found
+}
+
+// refusedFirst gives the requests that were refused before the others.
+func refusedFirst(all []Exchange) []Exchange {
+	sorted := slices.Clone(all)
+	slices.SortStableFunc(sorted, func(a, b Exchange) int {
+		return cmp.Compare(boolean(a.Code == "MKT.0000"), boolean(b.Code == "MKT.0000"))
+	})
+	return sorted
+}
+
+func boolean(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func refusedSignature(x Exchange) bool {
@@ -236,6 +254,7 @@ func orderQueryChecks() []Check {
 		if len(found) == 0 {
 			c.Skipf("the ISV did not ask for any order; is it pointed at the marketplace of this run, %s?", c.env.MarketURL)
 		}
+		c.asked = refusedFirst(found)
 		return found
 	}
 	return []Check{

@@ -56,7 +56,7 @@ func TestRun_UsageErrors(t *testing.T) {
 
 func TestRun_Help(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"--help"}, {"run", "--help"}, {"list", "-h"}} {
+	for _, args := range [][]string{{"--help"}, {"run", "--help"}} {
 		code, stdout, stderr := command(t, args...)
 		assert.Zero(t, code)
 		assert.Empty(t, stderr)
@@ -64,7 +64,12 @@ func TestRun_Help(t *testing.T) {
 			assert.Contains(t, stdout, want)
 		}
 	}
-	code, stdout, _ := command(t, "--version")
+	code, stdout, stderr := command(t, "list", "-h")
+	assert.Zero(t, code)
+	assert.Empty(t, stderr)
+	assert.Contains(t, stdout, "--charging")
+	assert.NotContains(t, stdout, "--market-listen")
+	code, stdout, _ = command(t, "--version")
 	assert.Zero(t, code)
 	assert.Regexp(t, `^isv-conformance [0-9]+\.[0-9]+\.[0-9]+\n$`, stdout)
 }

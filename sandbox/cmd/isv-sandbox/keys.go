@@ -11,6 +11,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox"
 	"github.com/isvkit/isvkit/sandbox/curl"
 	"github.com/isvkit/isvkit/sandbox/internal/access"
+	"github.com/isvkit/isvkit/sandbox/keyfile"
 )
 
 // The environment that the parts of isvkit share.
@@ -38,26 +39,10 @@ func readKeyFile(name string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key file: %w", err)
 	}
-	for n, line := range strings.Split(string(text), "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		key, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
-		if !ok {
-			return nil, fmt.Errorf("key file %s, line %d: expected export NAME='value'", name, n+1)
-		}
-		values[strings.TrimSpace(key)] = unquote(value)
+	if values, err = keyfile.Parse(string(text)); err != nil {
+		return nil, fmt.Errorf("key file %s, %w", name, err)
 	}
 	return values, nil
-}
-
-// unquote undoes curl.Quote, and leaves what is not quoted.
-func unquote(s string) string {
-	if len(s) < 2 || s[0] != '\'' || s[len(s)-1] != '\'' {
-		return s
-	}
-	return strings.ReplaceAll(s[1:len(s)-1], `'\''`, `'`)
 }
 
 // loadKeys takes keys from the environment, else from the key file, else makes them.
