@@ -184,15 +184,12 @@ func (b *Book) Accept(tx *store.Tx, call store.Call, r *delivery.Result) error {
 	default:
 		return nil
 	}
-	other, err := tx.InstanceByID(call.SellerID, r.Lifecycle.InstanceID)
-	if errors.Is(err, store.ErrNotFound) || err == nil && other.OrderLineID == call.LineID {
-		return nil
-	}
-	if err != nil {
+	other, err := tx.InstanceIDTaken(call.SellerID, r.Lifecycle.InstanceID, call.LineID)
+	if err != nil || other == "" {
 		return err
 	}
 	r.Outcome = sandboxapi.AttemptInvalidAnswer
-	r.Detail = "instanceId is that of order line " + other.OrderLineID + " already; every order line needs its own"
+	r.Detail = "instanceId is that of order line " + other + " already; every order line needs its own"
 	return nil
 }
 

@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"encoding/json"
+	"regexp"
 	"fmt"
 	"strings"
 	"testing"
@@ -103,7 +104,12 @@ func FuzzRedact(f *testing.F) {
 	f.Add(`{"a":{"password":"x","b":[1,{"token":{"c":[]}}]}}`)
 	f.Add(`{"password":"x`)
 	f.Add(`[] []`)
+	f.Add("to\u212Aen \u017Fecret PaSs")
+	slow := regexp.MustCompile(`(?i)pass|pwd|secret|token|credential|key|\\u`)
 	f.Fuzz(func(t *testing.T, text string) {
+		if slow.MatchString(text) && !suspicious(text) {
+			t.Errorf("%q is not looked at", text)
+		}
 		got := Redact(text)
 		if json.Valid([]byte(text)) && !json.Valid([]byte(got)) {
 			t.Errorf("%q became %q", text, got)

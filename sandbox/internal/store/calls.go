@@ -104,20 +104,27 @@ func (tx *Tx) AddCalls(about About, now time.Time, calls []lifecycle.Call) error
 	return nil
 }
 
-// nextSeq is the place of a new call. PostgreSQL has a trigger that does it: nobody knows there which ids others are taking.
-const nextSeq = "(SELECT coalesce(max(call_id), 0) + 1 FROM calls)"
-
 // AddCall appends a call to the queue of its subject and gives its id.
 func (tx *Tx) AddCall(c Call) (int64, error) {
 	body, err := json.Marshal(c.Call.Body)
 	if err != nil {
 		return 0, err
 	}
-	err = tx.row(`INSERT INTO calls (seq, subject, line_id, seller_id, product_code, activity, order_id, body, debug, status,
-		created_at, started_at, due_at, tries, attempts, result_code, last_error)
-		VALUES (`+nextSeq+`, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', '') RETURNING call_id, seq`,
+	args := []any{
 		c.Subject, c.LineID, c.SellerID, c.ProductCode, c.Call.Activity, c.Call.OrderID, string(body), c.Debug, c.Status,
-		millis(c.CreatedAt), millis(c.StartedAt), millis(c.DueAt)).Scan(&c.ID, &c.Seq)
+		millis(c.CreatedAt), millis(c.StartedAt), millis(c.DueAt),
+	}
+	const columns = "subject, line_id, seller_id, product_code, activity, order_id, body, debug, status, created_at, started_at, due_at, tries, attempts, result_code, last_error"
+	const values = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '', ''"
+	if tx.desk != nil { // which knows what the next id is; to be told of it costs as much as the rest
+		if c.ID, err = tx.desk.nextCall(tx); err != nil {
+			return 0, err
+		}
+		c.Seq = c.ID
+		err = tx.exec("INSERT INTO calls (call_id, seq, "+columns+") VALUES (?, ?, "+values+")", append([]any{c.ID, c.Seq}, args...)...)
+	} else { // a trigger gives it its place: nobody knows which ids others are taking
+		err = tx.row("INSERT INTO calls (seq, "+columns+") VALUES (0, "+values+") RETURNING call_id, seq", args...).Scan(&c.ID, &c.Seq)
+	}
 	tx.callWaits(c)
 	tx.added = append(tx.added, c)
 	return c.ID, err

@@ -17,7 +17,6 @@ import (
 
 // phrases are what PostgreSQL says in other words.
 var phrases = strings.NewReplacer(
-	nextSeq, "0", // see the trigger calls_seq
 	"json_each(", "json_elements(", // which has the name for something else
 )
 

@@ -30,14 +30,26 @@ func (tx *Tx) AddEvent(e event.Event) error {
 			return err
 		}
 	}
-	id, err := tx.insert("INSERT INTO events (seller_id, kind, subject, at, text, details) VALUES (?, ?, ?, ?, ?, ?)", "event_id",
-		e.SellerID, e.Kind, e.Subject, e.Time.UnixMilli(), e.Text, string(details))
+	row := []any{e.SellerID, e.Kind, e.Subject, e.Time.UnixMilli(), e.Text, string(details)}
+	if tx.desk != nil { // together with those of the updates that share this transaction
+		tx.desk.events = append(tx.desk.events, row)
+		return nil
+	}
+	id, err := tx.insert("INSERT INTO events ("+eventValues+") VALUES (?, ?, ?, ?, ?, ?)", "event_id", row...)
 	if err != nil || id%sweepEvery != 0 {
 		return err
 	}
-	// Twice as many as came, so that more than should be there melt away in time.
-	return tx.exec("DELETE FROM events WHERE event_id IN (SELECT event_id FROM events WHERE event_id <= ? ORDER BY event_id LIMIT ?)",
-		id-cmp.Or(tx.store.keepEvents.Load(), keptEvents), 2*sweepEvery)
+	return sweepEvents(tx.ctx, tx.tx, id, tx.store.eventsKept())
+}
+
+const eventValues = "seller_id, kind, subject, at, text, details"
+
+func (s *Store) eventsKept() int64 { return cmp.Or(s.keepEvents.Load(), keptEvents) }
+
+// sweepEvents deletes the oldest events: twice as many as came, so that more than should be there melt away in time.
+func sweepEvents(ctx context.Context, tx transaction, latest, kept int64) error {
+	_, err := tx.ExecContext(ctx, "DELETE FROM events WHERE event_id IN (SELECT event_id FROM events WHERE event_id <= ? ORDER BY event_id LIMIT ?)", latest-kept, 2*sweepEvery)
+	return err
 }
 
 // EventFilter says which events are wanted; zero fields want all.

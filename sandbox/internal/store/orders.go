@@ -173,24 +173,40 @@ func (tx *Tx) SetOrderStatus(id string, status sandboxapi.OrderStatus) error {
 // is this line that ends the order, an event tells of it, and how the order ended is returned; otherwise nothing is.
 func (tx *Tx) EndOrderLine(orderID, lineID string, status sandboxapi.OrderStatus, now time.Time) (ended sandboxapi.OrderStatus, err error) {
 	o := event.Order{OrderID: orderID}
-	var after sandboxapi.OrderStatus
+	var before, after sandboxapi.OrderStatus
+	var open, failed int // of its other lines
+	_, err = one(0, tx.row(`SELECT seller_id, order_type, line_id, status,
+		(SELECT count(*) FROM order_lines l WHERE l.order_id = orders.order_id AND l.line_id <> ?1 AND l.status NOT IN ('completed', 'failed')),
+		(SELECT count(*) FROM order_lines l WHERE l.order_id = orders.order_id AND l.line_id <> ?1 AND l.status = 'failed')
+		FROM orders WHERE order_id = ?2`, lineID, orderID).Scan(&o.SellerID, &o.Type, &o.Line, &before, &open, &failed))
+	if err != nil {
+		return "", fmt.Errorf("order %s: %w", orderID, err)
+	}
 	if err := tx.exec("UPDATE order_lines SET status = ? WHERE line_id = ?", status, lineID); err != nil {
 		return "", err
 	}
-	err = tx.row(`UPDATE orders SET status = (SELECT CASE WHEN sum(CASE WHEN status IN ('completed', 'failed') THEN 0 ELSE 1 END) > 0 THEN 'processing'
-		WHEN sum(CASE WHEN status = 'failed' THEN 1 ELSE 0 END) > 0 THEN 'failed' ELSE 'completed' END FROM order_lines WHERE order_id = ?1)
-		WHERE order_id = ?1 AND status NOT IN ('completed', 'failed') RETURNING seller_id, order_type, line_id, status`, orderID).Scan(&o.SellerID, &o.Type, &o.Line, &after)
 	switch {
-	case errors.Is(err, sql.ErrNoRows): // it had ended before
+	case before == sandboxapi.OrderCompleted || before == sandboxapi.OrderFailed: // it had ended before
 		return "", nil
-	case err != nil:
-		return "", err
-	case after == sandboxapi.OrderCompleted:
-		return after, tx.AddEvent(event.OrderCompleted(o, now))
-	case after == sandboxapi.OrderFailed:
-		return after, tx.AddEvent(event.OrderFailed(o, now))
+	case open > 0:
+		after = sandboxapi.OrderProcessing
+	case failed > 0 || status == sandboxapi.OrderFailed:
+		after = sandboxapi.OrderFailed
+	default:
+		after = sandboxapi.OrderCompleted
 	}
-	return "", nil
+	// Also if it is processed still: where updates run beside each other, the last two lines must not both take the other for open.
+	if err := tx.exec("UPDATE orders SET status = ? WHERE order_id = ?", after, orderID); err != nil {
+		return "", err
+	}
+	switch after {
+	case sandboxapi.OrderCompleted:
+		return after, tx.AddEvent(event.OrderCompleted(o, now))
+	case sandboxapi.OrderFailed:
+		return after, tx.AddEvent(event.OrderFailed(o, now))
+	default:
+		return "", nil
+	}
 }
 
 // more is what an instance knows beyond its columns.
@@ -254,6 +270,10 @@ func (tx *Tx) Instance(lineID string) (lifecycle.Instance, error) {
 	if tx.instance.OrderLineID == lineID && lineID != "" { // one update mostly is about one instance, and asks for it twice
 		return tx.instance, nil
 	}
+	if i, ok := tx.desk.instance(lineID); ok {
+		tx.instance = i
+		return i, nil
+	}
 	i, err := one(scanInstance(tx.row("SELECT "+instanceColumns+" FROM instances WHERE line_id = ?", lineID)))
 	if err == nil {
 		tx.instance = i
@@ -268,10 +288,20 @@ func (tx *Tx) InstanceByID(sellerID, instanceID string) (lifecycle.Instance, err
 	return one(scanInstance(tx.row(instanceByID, sellerID, instanceID)))
 }
 
+// InstanceIDTaken finds the order line of another instance of the same seller to which its ISV gave an id; it is empty if there is none.
+func (tx *Tx) InstanceIDTaken(sellerID, instanceID, lineID string) (other string, err error) {
+	err = tx.row("SELECT line_id FROM instances WHERE instance_id = ? AND seller_id = ?", instanceID, sellerID).Scan(&other)
+	if errors.Is(err, sql.ErrNoRows) || other == lineID {
+		return "", nil
+	}
+	return other, err
+}
+
 // PutInstance writes an instance, new or not.
 func (tx *Tx) PutInstance(i lifecycle.Instance) error {
 	tx.wait(Waits{Subject: i.OrderLineID, Seller: i.SellerID, Due: i.Timer()})
 	tx.instance = lifecycle.Instance{}
+	tx.desk.putInstance(i)
 	m := more{PeriodType: i.Product.PeriodType, Trial: i.Trial, V1: i.V1, Upgrading: i.Upgrading, Renewals: i.Renewals}
 	if i.Package != (lifecycle.Package{}) {
 		m.Package = &i.Package

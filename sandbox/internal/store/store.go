@@ -60,6 +60,7 @@ type Store struct {
 	changed chan struct{}
 	waits   func(changes []Waits)
 
+	desk             desk // the writer's
 	fresh            freshCalls
 	catalogueVersion atomic.Int64
 	products         products
@@ -246,6 +247,7 @@ type Tx struct {
 	tx    transaction
 	store *Store
 	known *known
+	desk  *desk // in an update of SQLite
 
 	announce  bool               // other processes are to forget what they know
 	instance  lifecycle.Instance // the last one that was read
@@ -411,6 +413,7 @@ func (s *Store) commit(batch []*job) {
 		func() {
 			defer func() { j.panicked = recover() }()
 			j.err = j.alone()
+			s.desk = desk{}
 			s.forget()
 		}()
 		if i+1 < len(batch) {
@@ -445,10 +448,16 @@ func (s *Store) together(batch []*job) error {
 	for _, j := range batch {
 		j.run(s, tx, known)
 		if j.panicked != nil || j.err != nil {
+			s.desk = desk{}
 			return errors.Join(errors.New("rolled back"), j.err, sqlTx.Rollback())
 		}
 	}
-	if err := sqlTx.Commit(); err != nil {
+	err = s.desk.writeEvents(ctx, tx, s.eventsKept())
+	if err == nil {
+		err = sqlTx.Commit()
+	}
+	if err != nil {
+		s.desk = desk{}
 		_ = sqlTx.Rollback()
 		return err
 	}
@@ -505,7 +514,7 @@ func (j *job) run(s *Store, tx *prepared, known *known) {
 	}
 	defer func() { j.panicked = recover() }()
 	// A statement that is broken off in the middle would take the others' transaction with it.
-	j.tx = &Tx{ctx: context.WithoutCancel(j.ctx), tx: tx, store: s, known: known}
+	j.tx = &Tx{ctx: context.WithoutCancel(j.ctx), tx: tx, store: s, known: known, desk: &s.desk}
 	j.err = j.f(j.tx)
 }
 

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
+)
+
+// desk is what SQLite's writer has before it: what it wrote a moment ago and would else read back, and what it writes at the end of a
+// transaction for all updates that share it. Only the writer's goroutine uses it. It is cleared when a transaction is rolled back.
+// A nil desk, as views and updates of PostgreSQL have, knows nothing and keeps nothing.
+type desk struct {
+	lastCall  int64 // the id of the latest call; 0: not known
+	instances map[string]lifecycle.Instance
+	events    [][]any // rows to be written
+}
+
+// maxInstances is how many instances the desk remembers before it is cleared.
+const maxInstances = 4096
+
+// nextCall gives the id of a new call.
+func (d *desk) nextCall(tx *Tx) (int64, error) {
+	if d.lastCall == 0 {
+		// The ids of calls that were deleted are not given again.
+		err := tx.row("SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'calls'), 0), coalesce((SELECT max(call_id) FROM calls), 0))").Scan(&d.lastCall)
+		if err != nil {
+			return 0, err
+		}
+	}
+	d.lastCall++
+	return d.lastCall, nil
+}
+
+// instance gives an instance as it was written, if that is known.
+func (d *desk) instance(lineID string) (lifecycle.Instance, bool) {
+	if d == nil {
+		return lifecycle.Instance{}, false
+	}
+	i, ok := d.instances[lineID]
+	return i, ok
+}
+
+// putInstance remembers an instance as it will be read back.
+func (d *desk) putInstance(i lifecycle.Instance) {
+	if d == nil {
+		return
+	}
+	if len(i.Renewals) > 0 { // a list that whoever has the instance may change
+		delete(d.instances, i.OrderLineID)
+		return
+	}
+	if d.instances == nil || len(d.instances) >= maxInstances {
+		d.instances = map[string]lifecycle.Instance{}
+	}
+	i.Renewals = nil
+	i.CreateTime, i.ExpireTime, i.ReleaseTime = fromMillis(millis(i.CreateTime)), fromMillis(millis(i.ExpireTime)), fromMillis(millis(i.ReleaseTime))
+	d.instances[i.OrderLineID] = i
+}
+
+// eventsAtOnce are numbers of events that one statement writes: a statement for each number of them would be one too many to keep.
+var eventsAtOnce = [...]int{64, 8, 1}
+
+var insertEvents = func() map[int]string {
+	all := map[int]string{}
+	for _, n := range eventsAtOnce {
+		all[n] = "INSERT INTO events (" + eventValues + ") VALUES (?, ?, ?, ?, ?, ?)" + strings.Repeat(", (?, ?, ?, ?, ?, ?)", n-1)
+	}
+	return all
+}()
+
+// writeEvents writes the events of the updates that share a transaction, in their order, and deletes old ones if it is time.
+func (d *desk) writeEvents(ctx context.Context, tx transaction, kept int64) error {
+	rows := d.events
+	d.events = d.events[:0]
+	for _, n := range eventsAtOnce {
+		for len(rows) >= n {
+			args := make([]any, 0, 6*n)
+			for _, row := range rows[:n] {
+				args = append(args, row...)
+			}
+			rows = rows[n:]
+			result, err := tx.ExecContext(ctx, insertEvents[n], args...)
+			if err != nil {
+				return err
+			}
+			latest, err := result.LastInsertId()
+			if err != nil {
+				return err
+			}
+			if (latest-int64(n))/sweepEvery != latest/sweepEvery {
+				if err := sweepEvents(ctx, tx, latest/sweepEvery*sweepEvery, kept); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
