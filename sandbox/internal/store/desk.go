@@ -17,7 +17,7 @@ type desk struct {
 }
 
 // maxInstances is how many instances the desk remembers before it is cleared.
-const maxInstances = 4096
+const maxInstances = 16384
 
 // nextCall gives the id of a new call.
 func (d *desk) nextCall(tx *Tx) (int64, error) {

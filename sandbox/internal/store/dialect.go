@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -110,6 +112,7 @@ type handle struct {
 
 	mu       sync.RWMutex
 	prepared map[string]*sql.Stmt // SQLite
+	writing  statements           // of SQLite's writer
 	texts    map[string]string    // PostgreSQL: queries in its words
 }
 
@@ -206,6 +209,7 @@ func (view) ExecContext(context.Context, string, ...any) (sql.Result, error) {
 // preparing; more are not prepared inside a transaction, which holds that connection.
 type prepared struct {
 	*sql.Tx
+	conn   *sql.Conn // that it runs on
 	handle *handle
 	own    map[string]*sql.Stmt // prepared in this transaction, closed with it
 }
@@ -228,12 +232,50 @@ func (p *prepared) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 }
 
 // ExecContext runs a statement that gives no rows.
-func (p *prepared) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	stmt, err := p.stmt(ctx, query)
-	if err != nil {
-		return nil, err
+func (p *prepared) ExecContext(ctx context.Context, query string, args ...any) (result sql.Result, err error) {
+	err = p.conn.Raw(func(c any) (err error) {
+		result, err = p.handle.writing.exec(ctx, c, query, args)
+		return err
+	})
+	return result, err
+}
+
+// statements are those of the writer that give no rows, prepared by the driver itself: most of what a delivery costs are a dozen of them, and
+// a third of that would be what database/sql does around each.
+type statements struct {
+	conn any // whose they are
+	all  map[string]driver.StmtExecContext
+	args []driver.NamedValue
+}
+
+func (s *statements) exec(ctx context.Context, conn any, query string, args []any) (driver.Result, error) {
+	if s.conn != conn {
+		s.conn, s.all = conn, map[string]driver.StmtExecContext{}
 	}
-	return stmt.ExecContext(ctx, args...)
+	stmt := s.all[query]
+	if stmt == nil {
+		preparer, ok := conn.(driver.ConnPrepareContext)
+		if !ok {
+			return nil, fmt.Errorf("store: the driver's connection, a %T, prepares no statements", conn)
+		}
+		made, err := preparer.PrepareContext(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		if stmt, ok = made.(driver.StmtExecContext); !ok {
+			return nil, fmt.Errorf("store: the driver's statement, a %T, takes no context", made)
+		}
+		s.all[query] = stmt
+	}
+	s.args = s.args[:0]
+	for i, a := range args {
+		v, err := driver.DefaultParameterConverter.ConvertValue(a)
+		if err != nil {
+			return nil, fmt.Errorf("store: argument %d: %w", i+1, err)
+		}
+		s.args = append(s.args, driver.NamedValue{Ordinal: i + 1, Value: v})
+	}
+	return stmt.ExecContext(ctx, s.args)
 }
 
 // QueryContext runs a query that gives rows.

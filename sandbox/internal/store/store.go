@@ -439,33 +439,43 @@ func (s *Store) commit(batch []*job) {
 // together runs updates in one transaction; it gives the first error, after which nothing of any of them stays.
 func (s *Store) together(batch []*job) error {
 	ctx := context.Background()
-	sqlTx, err := s.write.db.BeginTx(ctx, nil)
+	conn, err := s.write.db.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	tx := &prepared{Tx: sqlTx, handle: s.write, own: map[string]*sql.Stmt{}}
+	own, err := s.transact(ctx, conn, batch)
+	if err := errors.Join(err, conn.Close()); err != nil { // Close gives it back
+		s.desk = desk{}
+		return err
+	}
+	// What was prepared inside is prepared for good now that the connection is free.
+	for query := range own {
+		_, _ = s.write.prepare(ctx, query)
+	}
+	return nil
+}
+
+func (s *Store) transact(ctx context.Context, conn *sql.Conn, batch []*job) (own map[string]*sql.Stmt, err error) {
+	sqlTx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	tx := &prepared{Tx: sqlTx, conn: conn, handle: s.write, own: map[string]*sql.Stmt{}}
 	known := s.known()
 	for _, j := range batch {
 		j.run(s, tx, known)
 		if j.panicked != nil || j.err != nil {
-			s.desk = desk{}
-			return errors.Join(errors.New("rolled back"), j.err, sqlTx.Rollback())
+			return nil, errors.Join(errors.New("rolled back"), j.err, sqlTx.Rollback())
 		}
 	}
-	err = s.desk.writeEvents(ctx, tx, s.eventsKept())
-	if err == nil {
-		err = sqlTx.Commit()
+	if err := s.desk.writeEvents(ctx, tx, s.eventsKept()); err != nil {
+		return nil, errors.Join(err, sqlTx.Rollback())
 	}
-	if err != nil {
-		s.desk = desk{}
+	if err := sqlTx.Commit(); err != nil {
 		_ = sqlTx.Rollback()
-		return err
+		return nil, err
 	}
-	// What was prepared inside is prepared for good now that the connection is free.
-	for query := range tx.own {
-		_, _ = s.write.prepare(ctx, query)
-	}
-	return nil
+	return tx.own, nil
 }
 
 // tell passes on what committed updates changed. It comes before the next transaction may begin, so that all is told in order.
