@@ -98,8 +98,8 @@ func (p Period) String() string {
 	return strconv.Itoa(p.N) + " " + unit
 }
 
-// Rate is a part of an amount, written as a percentage.
-type Rate struct{ decimal.Decimal }
+// Rate is a part of an amount, written as a percentage. Part is 0.1 for 10%.
+type Rate struct{ Part decimal.Decimal }
 
 // UnmarshalText reads "10%" or "12.5%".
 func (r *Rate) UnmarshalText(text []byte) error {
@@ -108,7 +108,7 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	if !ok || err != nil {
 		return fmt.Errorf("%q is no rate, expected a percentage such as %q", text, "10%")
 	}
-	r.Decimal = d.Shift(-2)
+	r.Part = d.Shift(-2)
 	return nil
 }
 
@@ -116,4 +116,4 @@ func (r *Rate) UnmarshalText(text []byte) error {
 func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // String is the rate as documents write it.
-func (r Rate) String() string { return r.Shift(2).String() + "%" }
+func (r Rate) String() string { return r.Part.Shift(2).String() + "%" }
