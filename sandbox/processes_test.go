@@ -157,10 +157,6 @@ func (m *market) provesOnce(line string) (interrupted int) {
 			succeeded[a.CallID] = true
 		case sandboxapi.AttemptInterrupted:
 			interrupted++
-		case sandboxapi.AttemptStarted:
-			// Its process lived, but lost the connection before it could write how the attempt ended, and the call went to another.
-			// Nothing is lost by that but the note in the journal.
-			interrupted++
 		default:
 			require.Fail(m.t, "an attempt ended as nobody said", "%+v", a)
 		}

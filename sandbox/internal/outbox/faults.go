@@ -76,8 +76,10 @@ func (o *Outbox) extras(ctx context.Context, call store.Call, attempt store.Atte
 		a := attempt
 		a.Fault, a.StartedAt = string(x.Kind), o.clock.Now()
 		err := o.store.UpdateQuietly(ctx, func(tx *store.Tx) (err error) {
-			a.ID, err = tx.StartAttempt(a)
-			return err
+			if a.ID, err = tx.StartAttempt(a); err != nil {
+				return err
+			}
+			return tx.Await(a.ID)
 		})
 		if err != nil {
 			return err
@@ -88,7 +90,9 @@ func (o *Outbox) extras(ctx context.Context, call store.Call, attempt store.Atte
 		if err != nil {
 			return err
 		}
-		err = o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error { return tx.FinishAttempt(o.journaled(a, call, r)) })
+		err = o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+			return errors.Join(tx.FinishAttempt(o.journaled(a, call, r)), tx.Awaited(a.ID))
+		})
 		if err != nil {
 			return err
 		}

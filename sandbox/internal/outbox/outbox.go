@@ -253,8 +253,10 @@ func (o *Outbox) Ask(ctx context.Context, about store.About, c lifecycle.Call, d
 			return err
 		}
 		call.Attempts = 1
-		attempt, err = o.start(tx, call, prepared, plan.Exchange.Kind)
-		return err
+		if attempt, err = o.start(tx, call, prepared, plan.Exchange.Kind); err != nil {
+			return err
+		}
+		return tx.Await(attempt.ID)
 	})
 	if err != nil {
 		return call, delivery.Result{}, err
@@ -268,7 +270,7 @@ func (o *Outbox) Ask(ctx context.Context, about store.About, c lifecycle.Call, d
 		call.Status, call.LastError = sandboxapi.CallSucceeded, ""
 	}
 	err = o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		return errors.Join(tx.FinishAttempt(o.journaled(attempt, call, result)), tx.UpdateCall(call), notify(tx, call, result, true, o.clock.Now()))
+		return errors.Join(tx.FinishAttempt(o.journaled(attempt, call, result)), tx.Awaited(attempt.ID), tx.UpdateCall(call), notify(tx, call, result, true, o.clock.Now()))
 	})
 	if err == nil {
 		err = o.extras(ctx, call, attempt, prepared, result, plan.Extra)

@@ -399,3 +399,34 @@ func TestQueue_ReplaceTakesUpWhatWaitsThen(t *testing.T) {
 		require.Equal(t, "x/new", all[0].subject)
 	})
 }
+
+// TestRiver_AttemptsThatSomebodyAwaitedEndWithTheirProcess is about attempts that no job is for.
+func TestRiver_AttemptsThatSomebodyAwaitedEndWithTheirProcess(t *testing.T) {
+	b := newBench(t, storetest.Postgres(t), 2)
+	var theirs, ours int64
+	for p, id := range map[*process]*int64{b.one(0): &ours, b.one(1): &theirs} {
+		require.NoError(t, p.store.Update(t.Context(), func(tx *store.Tx) error {
+			c := call("case/x", start)
+			c.Status, c.DueAt = sandboxapi.CallFailed, time.Time{}
+			var err error
+			if c.ID, err = tx.AddCall(c); err != nil {
+				return err
+			}
+			if *id, err = tx.StartAttempt(store.Attempt{CallID: c.ID, About: c.About, Activity: c.Call.Activity, Number: 1, StartedAt: start}); err != nil {
+				return err
+			}
+			return tx.Await(*id)
+		}))
+	}
+	gone := b.one(1)
+	gone.stop()
+	gone.Close()
+	require.NoError(t, gone.store.Close())
+	outcome := func(id int64) sandboxapi.AttemptOutcome {
+		a, err := b.processes[0].store.Attempt(t.Context(), id)
+		require.NoError(t, err)
+		return a.Outcome
+	}
+	require.Eventually(t, func() bool { return outcome(theirs) == sandboxapi.AttemptInterrupted }, 30*time.Second, 10*time.Millisecond)
+	require.Equal(t, sandboxapi.AttemptStarted, outcome(ours), "its process lives")
+}

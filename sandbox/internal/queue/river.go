@@ -80,6 +80,8 @@ const notEnded = "queue = 'subjects' AND state IN ('available', 'pending', 'runn
 type subjectJob struct {
 	Subject string `json:"subject" river:"unique"`
 	Lane    string `json:"lane"`
+	// Rescued says that a process died that was at work on it.
+	Rescued bool `json:"rescued,omitempty"`
 }
 
 // Kind names it for River.
@@ -144,7 +146,7 @@ func (q *River) open(ctx context.Context, schema string) error {
 		FetchCooldown: 5 * time.Millisecond, FetchPollInterval: 250 * time.Millisecond,
 		// An attempt has its own end. What River takes for stuck from its begin on waits for its ISV, maybe; see sellers.
 		JobTimeout: -1, JobStuckThreshold: time.Millisecond, JobStuckHandler: q.stuck,
-		RetryPolicy: retry{}, CompletedJobRetentionPeriod: time.Minute,
+		RetryPolicy: retry{}, CompletedJobRetentionPeriod: time.Minute, DiscardedJobRetentionPeriod: time.Minute,
 	})
 	return err
 }
@@ -181,7 +183,7 @@ func (q *River) due(tx *store.Tx, changes []store.Waits) error {
 	var jobs []subjectJob
 	for _, w := range changes {
 		if !w.Due.IsZero() && !w.Due.After(now) && !slices.ContainsFunc(jobs, func(j subjectJob) bool { return j.Subject == w.Subject }) {
-			jobs = append(jobs, subjectJob{w.Subject, laneOf(w.Seller, w.Subject)})
+			jobs = append(jobs, subjectJob{Subject: w.Subject, Lane: laneOf(w.Seller, w.Subject)})
 		}
 	}
 	if len(jobs) == 0 {
@@ -233,7 +235,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[subjectJob]) error {
 
 func (q *River) do(ctx context.Context, job *river.Job[subjectJob]) error {
 	subject := job.Args.Subject
-	if job.Attempt > 1 {
+	if job.Attempt > 1 || job.Args.Rescued {
 		// Who began it did not end it.
 		if err := q.store.UpdateQuietly(ctx, func(tx *store.Tx) error { return tx.InterruptSubject(subject) }); err != nil {
 			return err
@@ -399,7 +401,10 @@ func (q *River) tell(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		jobs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[subjectJob])
+		jobs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (j subjectJob, err error) {
+			err = row.Scan(&j.Subject, &j.Lane)
+			return j, err
+		})
 		if err != nil || len(jobs) == 0 {
 			return err
 		}
@@ -433,7 +438,7 @@ func (q *River) rescue(ctx context.Context) error {
 		By string
 	}
 	jobs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[running])
-	if err != nil || len(jobs) == 0 {
+	if err != nil {
 		return err
 	}
 	// After the look at the jobs: who has one lives before he takes it.
@@ -448,13 +453,41 @@ func (q *River) rescue(ctx context.Context) error {
 			ids, dead = append(ids, j.ID), append(dead, j.By)
 		}
 	}
-	if len(ids) == 0 {
-		return nil
+	if len(ids) > 0 {
+		q.log.Info("queue: going on where another process stopped", "jobs", len(ids))
+		if err := q.replace(ctx, ids, dead); err != nil {
+			return err
+		}
 	}
-	q.log.Info("queue: going on where another process stopped", "jobs", len(ids))
-	_, err = q.pool.Exec(ctx, `UPDATE river_job SET state = 'available', scheduled_at = now() WHERE id = ANY($1) AND state = 'running'
-		AND attempted_by[array_upper(attempted_by, 1)] = ANY($2)`, ids, dead)
-	return err
+	return q.store.InterruptAwaited(ctx, func(process int32) (bool, error) {
+		if slices.Contains(alive, process) {
+			return true, nil
+		}
+		alive, err = q.store.Processes(ctx) // it may have come since
+		return slices.Contains(alive, process), err
+	})
+}
+
+// replace ends jobs and puts others in their place. A process that was taken for dead, as its connection was lost, may come to the end of a
+// job that it still believes to have: River would then end the one that another process is at, were it the same.
+func (q *River) replace(ctx context.Context, ids []int64, dead []string) error {
+	return pgx.BeginFunc(ctx, q.pool, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `UPDATE river_job SET state = 'discarded', finalized_at = now() WHERE id = ANY($1) AND state = 'running'
+			AND attempted_by[array_upper(attempted_by, 1)] = ANY($2) RETURNING args->>'subject', args->>'lane'`, ids, dead)
+		if err != nil {
+			return err
+		}
+		jobs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (subjectJob, error) {
+			j := subjectJob{Rescued: true}
+			err := row.Scan(&j.Subject, &j.Lane)
+			return j, err
+		})
+		if err != nil || len(jobs) == 0 {
+			return err
+		}
+		_, err = q.client.InsertManyTx(ctx, tx, params(jobs))
+		return err
+	})
 }
 
 // Settle waits until nothing is due and nothing under way, in any process.

@@ -323,18 +323,38 @@ func (tx *Tx) FinishAttempt(a Attempt) error {
 		a.URL, string(headers), a.RequestBody, a.Status, a.ContentType, a.ResponseBody, a.Duration.Microseconds(), a.Outcome, a.ResultCode, a.Detail, string(violations), a.ID)
 }
 
+// stopped is what is noted about an attempt whose process died.
+const stopped = "the sandbox stopped while this attempt was under way"
+
 // InterruptAttempts marks what was under way when the process died. The calls themselves are still pending and due; the attempts
-// that never ended count, as their numbers are taken. A call that somebody waited for is not pending, but was among the last.
+// that never ended count, as their numbers are taken.
 func (tx *Tx) InterruptAttempts() (int64, error) {
-	const interrupted = `outcome = 'started' AND (call_id IN (SELECT call_id FROM calls WHERE status = 'pending') OR call_id > (SELECT max(call_id) - 1000 FROM calls))`
+	const interrupted = `outcome = 'started' AND (call_id IN (SELECT call_id FROM calls WHERE status = 'pending') OR attempt_id IN (SELECT attempt_id FROM awaited))`
 	if err := tx.exec("UPDATE calls SET attempts = a.number FROM (SELECT call_id, max(number) AS number FROM attempts WHERE " + interrupted + " GROUP BY call_id) a WHERE calls.call_id = a.call_id"); err != nil {
 		return 0, err
 	}
-	r, err := tx.tx.ExecContext(tx.ctx, "UPDATE attempts SET outcome = 'interrupted', detail = 'the sandbox stopped while this attempt was under way' WHERE "+interrupted)
+	r, err := tx.tx.ExecContext(tx.ctx, "UPDATE attempts SET outcome = 'interrupted', detail = '"+stopped+"' WHERE "+interrupted)
 	if err != nil {
 		return 0, err
 	}
+	if err := tx.exec("DELETE FROM awaited"); err != nil {
+		return 0, err
+	}
 	return r.RowsAffected()
+}
+
+// Await notes that an attempt is under way whose call is not pending, until [Tx.Awaited].
+func (tx *Tx) Await(attemptID int64) error {
+	var process int32
+	if tx.store.server != nil {
+		process = tx.store.server.process
+	}
+	return tx.exec("INSERT INTO awaited (attempt_id, process) VALUES (?, ?)", attemptID, process)
+}
+
+// Awaited notes that it is not any more.
+func (tx *Tx) Awaited(attemptID int64) error {
+	return tx.exec("DELETE FROM awaited WHERE attempt_id = ?", attemptID)
 }
 
 // AttemptFilter chooses attempts; what is empty chooses all.

@@ -304,12 +304,42 @@ func (tx *Tx) InterruptSubject(subject string) error {
 		AND call_id IN (SELECT call_id FROM calls WHERE subject = ? AND status = 'pending') GROUP BY call_id) a WHERE calls.call_id = a.call_id`, subject); err != nil {
 		return err
 	}
-	return tx.exec(`UPDATE attempts SET outcome = 'interrupted', detail = 'the sandbox stopped while this attempt was under way' WHERE outcome = 'started'
+	return tx.exec(`UPDATE attempts SET outcome = 'interrupted', detail = '`+stopped+`' WHERE outcome = 'started'
 		AND call_id IN (SELECT call_id FROM calls WHERE subject = ? AND status = 'pending')`, subject)
 }
 
+// InterruptAwaited marks the attempts that somebody waited for in processes that do not live any more. Alive tells those that do, and is asked
+// after the look at the attempts.
+func (s *Store) InterruptAwaited(ctx context.Context, alive func(process int32) (bool, error)) error {
+	type awaited struct {
+		attemptID int64
+		process   int32
+	}
+	all, err := collect(ctx, s.read, func(row interface{ Scan(...any) error }) (a awaited, err error) {
+		err = row.Scan(&a.attemptID, &a.process)
+		return a, err
+	}, "SELECT attempt_id, process FROM awaited")
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	for _, a := range all {
+		if lives, err := alive(a.process); err != nil || lives {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err := s.UpdateQuietly(ctx, func(tx *Tx) error {
+			return errors.Join(tx.exec("UPDATE attempts SET outcome = 'interrupted', detail = '"+stopped+"' WHERE attempt_id = ? AND outcome = 'started'", a.attemptID), tx.Awaited(a.attemptID))
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ClaimAttempt writes that an attempt begins, whose number the call has, and tells whether it may: the call is pending, and no attempt of
-// that number was begun by another process.
+// that number was begun by another process. What was begun earlier and has not ended will not: whoever began it lost the call, see UnderWay.
 func (tx *Tx) ClaimAttempt(c Call) (bool, error) {
 	if tx.store.server == nil {
 		return true, nil // there is no other
@@ -319,6 +349,9 @@ func (tx *Tx) ClaimAttempt(c Call) (bool, error) {
 		return false, err
 	}
 	n, err := r.RowsAffected()
+	if err == nil && n == 1 && c.Attempts > 1 {
+		err = tx.exec("UPDATE attempts SET outcome = 'interrupted', detail = 'the process that made this attempt lost the database, and another went on' WHERE call_id = ? AND outcome = 'started'", c.ID)
+	}
 	return n == 1, err
 }
 
