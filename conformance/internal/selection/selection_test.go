@@ -122,8 +122,19 @@ func TestMatches(t *testing.T) {
 		pattern, text string
 		want          bool
 	}{
-		{"a/b", "a/b", true}, {"a/b", "a/bc", false}, {"a/*", "a/b", true}, {"*", "a/b", true}, {"*", "", true}, {"", "", true}, {"", "a", false},
-		{"*/b*", "a/bc", true}, {"a?b", "a/b", true}, {"a?b", "ab", false}, {"*b*b", "abcb", true}, {"*b*b", "abc", false}, {"a**", "a", true},
+		{"a/b", "a/b", true},
+		{"a/b", "a/bc", false},
+		{"a/*", "a/b", true},
+		{"*", "a/b", true},
+		{"*", "", true},
+		{"", "", true},
+		{"", "a", false},
+		{"*/b*", "a/bc", true},
+		{"a?b", "a/b", true},
+		{"a?b", "ab", false},
+		{"*b*b", "abcb", true},
+		{"*b*b", "abc", false},
+		{"a**", "a", true},
 	} {
 		assert.Equal(t, tc.want, selection.Matches(tc.pattern, tc.text), "%q %q", tc.pattern, tc.text)
 	}
