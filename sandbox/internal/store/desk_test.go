@@ -1,0 +1,103 @@
+package store_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/isvkit/isvkit/openapi/marketplaceapi"
+	"github.com/isvkit/isvkit/openapi/providerapi"
+	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
+	"github.com/isvkit/isvkit/sandbox/internal/store"
+)
+
+// TestInstance_IsWhatWasCommitted reads an instance in updates after it was written, written and rolled back, and read back from the
+// database: what an update remembers must be what the database has.
+func TestInstance_IsWhatWasCommitted(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *store.Store) {
+		written := lifecycle.Instance{
+			SellerID: "demo", OrderID: "CS1", OrderLineID: "CS1-1", InstanceID: "i-1", Status: sandboxapi.InstanceReady, Intent: sandboxapi.InstanceReady,
+			ChargingMode: marketplaceapi.ChargingPeriod, Product: lifecycle.Product{SKUCode: "sku", Quantity: 2},
+			CreateTime: now.Add(123456 * time.Nanosecond).In(time.FixedZone("east", 8*3600)), // finer than the database, and in another zone
+			ExpireTime: now.Add(time.Hour),
+		}
+		update := func(f func(i *lifecycle.Instance) error) error {
+			return s.Update(t.Context(), func(tx *store.Tx) error {
+				i, err := tx.Instance("CS1-1")
+				if err != nil {
+					return err
+				}
+				err = f(&i)
+				return errors.Join(tx.PutInstance(i), err)
+			})
+		}
+		require.NoError(t, s.Update(t.Context(), func(tx *store.Tx) error { return tx.PutInstance(written) }))
+		check := func(what string) {
+			t.Helper()
+			fromDatabase, err := s.Instance(t.Context(), "CS1-1")
+			require.NoError(t, err)
+			require.NoError(t, update(func(i *lifecycle.Instance) error {
+				require.Equal(t, fromDatabase, *i, what)
+				return nil
+			}))
+		}
+		check("as written")
+		require.NoError(t, update(func(i *lifecycle.Instance) error { i.Status = sandboxapi.InstanceFrozen; return nil }))
+		check("changed")
+		broken := errors.New("broken")
+		require.ErrorIs(t, update(func(i *lifecycle.Instance) error { i.Status, i.InstanceID = sandboxapi.InstanceReleased, "i-2"; return broken }), broken)
+		check("rolled back")
+		require.NoError(t, update(func(i *lifecycle.Instance) error {
+			i.Renewals = append(i.Renewals, lifecycle.Renewal{OrderID: "CS2", From: now})
+			return nil
+		}))
+		check("with a renewal")
+		require.ErrorIs(t, update(func(i *lifecycle.Instance) error { i.Renewals[0].OrderID = "CS3"; return broken }), broken)
+		check("with a renewal that was nearly changed")
+	})
+}
+
+// TestAddCall_IDsGrow adds calls, some of which are rolled back, and goes on in another process: an id is given once, and calls of one
+// subject have their places in the order in which they were added.
+func TestAddCall_IDsGrow(t *testing.T) {
+	t.Parallel()
+	database := filepath.Join(t.TempDir(), "sandbox.db")
+	s := open(t, database)
+	var ids []int64
+	add := func(fail error) {
+		t.Helper()
+		var id int64
+		err := s.Update(t.Context(), func(tx *store.Tx) (err error) {
+			id, err = tx.AddCall(store.Call{
+				About: store.About{Subject: "CS1-1", SellerID: "demo", ProductCode: "demo"}, Status: sandboxapi.CallPending, CreatedAt: now, StartedAt: now, DueAt: now,
+				Call: lifecycle.Call{Activity: providerapi.ActivityQueryInstance, Body: providerapi.QueryInstanceCall{}},
+			})
+			return errors.Join(err, fail)
+		})
+		require.ErrorIs(t, err, fail)
+		if fail == nil {
+			ids = append(ids, id)
+		}
+	}
+	broken := errors.New("broken")
+	for range 3 {
+		add(nil)
+		add(broken)
+	}
+	require.NoError(t, s.Close())
+	s = open(t, database)
+	add(nil)
+	require.IsIncreasing(t, ids)
+	calls, err := s.Calls(t.Context(), "", 100)
+	require.NoError(t, err)
+	require.Len(t, calls, 4)
+	for n, c := range calls {
+		require.Equal(t, ids[len(ids)-1-n], c.ID)
+		require.Equal(t, c.ID, c.Seq)
+	}
+}
