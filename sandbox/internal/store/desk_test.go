@@ -50,7 +50,10 @@ func TestInstance_IsWhatWasCommitted(t *testing.T) {
 		require.NoError(t, update(func(i *lifecycle.Instance) error { i.Status = sandboxapi.InstanceFrozen; return nil }))
 		check("changed")
 		broken := errors.New("broken")
-		require.ErrorIs(t, update(func(i *lifecycle.Instance) error { i.Status, i.InstanceID = sandboxapi.InstanceReleased, "i-2"; return broken }), broken)
+		require.ErrorIs(t, update(func(i *lifecycle.Instance) error {
+			i.Status, i.InstanceID = sandboxapi.InstanceReleased, "i-2"
+			return broken
+		}), broken)
 		check("rolled back")
 		require.NoError(t, update(func(i *lifecycle.Instance) error {
 			i.Renewals = append(i.Renewals, lifecycle.Renewal{OrderID: "CS2", From: now})
