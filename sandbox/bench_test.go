@@ -76,7 +76,7 @@ func BenchmarkDeliveryRatio(b *testing.B) {
 		start := time.Now()
 		go func() { _ = s.Run(ctx); close(done) }()
 		for isv.got.Load() < 2*orders {
-			time.Sleep(100 * time.Microsecond)
+			time.Sleep(time.Millisecond)
 		}
 		require.NoError(b, s.Advance(ctx, 0)) // until the last answer is applied
 		durable += time.Since(start)

@@ -49,6 +49,8 @@ type Store struct {
 	write *handle      // one connection: SQLite has one writer at a time
 	read  *handle      // the same handle for a database in memory, which has one connection only
 
+	checkpoints *checkpoints // of a file
+
 	writing bool          // the writer was started
 	jobs    chan *job     // updates for the writer
 	closing chan struct{} // closed by Close
@@ -120,7 +122,7 @@ func Open(ctx context.Context, name string) (*Store, error) {
 	dsn := ":memory:?_pragma=foreign_keys(1)"
 	if name != ":memory:" {
 		u := url.URL{Scheme: "file", Opaque: strings.NewReplacer("?", "%3f", "#", "%23").Replace(name)}
-		dsn = u.String() + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=wal_autocheckpoint(8000)&_pragma=cache_size(-8000)&_pragma=foreign_keys(1)&_txlock=immediate"
+		dsn = u.String() + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=wal_autocheckpoint(16000)&_pragma=cache_size(-8000)&_pragma=foreign_keys(1)&_txlock=immediate"
 	}
 	s := &Store{jobs: make(chan *job, maxBatch), closing: make(chan struct{}), closed: make(chan struct{})}
 	if err := s.open(ctx, name, dsn); err != nil {
@@ -160,6 +162,9 @@ func (s *Store) open(ctx context.Context, name, dsn string) (err error) {
 	if name == ":memory:" {
 		return nil
 	}
+	if s.checkpoints, err = startCheckpoints(dsn); err != nil {
+		return err
+	}
 	if s.read, err = open("sqlite", dsn+"&_pragma=query_only(1)", 4); err != nil {
 		s.read = s.write
 		return err
@@ -181,11 +186,14 @@ func (s *Store) Close() (err error) {
 	if s.writing {
 		<-s.closed
 	}
+	if s.checkpoints != nil {
+		err = s.checkpoints.close()
+	}
 	if s.server != nil {
 		s.server.close()
 	}
 	if s.read != nil && s.read != s.write {
-		err = s.read.db.Close()
+		err = errors.Join(err, s.read.db.Close())
 	}
 	if s.write != nil {
 		err = errors.Join(err, s.write.db.Close())
@@ -393,6 +401,7 @@ func (s *Store) writer() {
 			}
 		}
 		s.commit(batch)
+		s.checkpoints.written(len(batch))
 		if slices.ContainsFunc(batch, func(j *job) bool { return !j.quiet }) {
 			s.wake()
 		}
