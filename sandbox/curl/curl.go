@@ -39,7 +39,7 @@ type Request struct {
 	URL  string // the production address, without signature parameters; of V1 base calls with the parameters of the call
 	Body string // sent as it is, byte for byte; only in kit calls of V1 timeStamp is set anew, because it is part of the token
 
-	// Scheme is how it is signed. Default: Base. Only calls of that scheme have variations.
+	// Scheme is how it is signed. Default: Base.
 	Scheme Scheme
 
 	// KeyVariable names the environment variable with the access key. Default: ISVKIT_BASE_KEY.
@@ -55,7 +55,7 @@ type Variation struct {
 	// Header lines to add, such as "X-Request-Id: 1".
 	Header []string
 
-	// Signed is what the signature covers, if that is not Body. The empty text means Body.
+	// Signed is what the signature covers, if that is not Body, or of V1 base calls the query of URL. The empty text means that it is.
 	Signed string
 	// Key signs instead of the one from the environment. It appears in the line, so it must be a made-up one.
 	Key string
@@ -67,7 +67,8 @@ type Variation struct {
 	// Nonce is sent and signed instead of a random one.
 	Nonce string
 
-	// Without names parameters to leave out: signature, timestamp, nonce. The signature is computed as if they were empty.
+	// Without names parameters to leave out: signature, timestamp, nonce, whatever they are called in the scheme. The signature is
+	// computed as if they were empty. The timestamp of a V1 kit call is part of its body.
 	Without []string
 	// Empty names parameters to send without a value; otherwise like Without.
 	Empty []string
@@ -75,10 +76,13 @@ type Variation struct {
 	Signature Tamper
 
 	// Before and After are more of the query, escaped, which the signature does not cover: in front of its parameters and behind them. Of
-	// requests with Again they change.
+	// requests with Again they change. Kit calls have neither, and base calls of V1 no Before.
 	Before, After string
+	// RawToken leaves a + in the token of a V1 base call as it is, instead of writing %2B; there is one in the token.
+	RawToken bool
 
-	// Again sends the very same bytes and parameters as the request before, whatever the other fields say.
+	// Again sends the very same bytes and parameters as the request before, whatever the other fields say. Schemes other than
+	// Base want the other fields as they were.
 	Again bool
 	// Together sends the request at the same time as its neighbours that have it set as well.
 	Together bool
@@ -91,10 +95,10 @@ type Tamper uint8
 const (
 	AsComputed  Tamper = iota // upper-case hex, as the marketplace sends it
 	LowerCase                 // the same in lower case
-	LastDigit                 // the last digit changed
-	OneShort                  // the last digit cut off
+	LastDigit                 // the last digit changed; of a token in Base64 the first character, all of whose bits count
+	OneShort                  // the last digit cut off; of a token in Base64 the last four characters
 	NotHex                    // text that is no signature at all
-	FirstDigit                // the first digit changed; base calls only, like the following ones
+	FirstDigit                // the first digit changed; base calls of V2 only, like the following ones
 	MiddleDigit               // one digit in the middle changed
 	HalfCut                   // the second half cut off
 	OneMore                   // one digit more at the end
@@ -219,7 +223,7 @@ func (r Request) method() string {
 // plain reports whether the shell function call can send r, once address and key are set.
 func (r Request) plain() bool {
 	return r.method() == "POST" && len(r.Header) == 0 && r.Signed == "" && r.Key == "" && r.Offset == 0 && r.Timestamp == "" && len(r.Without) == 0 && len(r.Empty) == 0 &&
-		r.Signature == AsComputed && r.Nonce == "" && r.Before == "" && r.After == "" && !r.Again
+		r.Signature == AsComputed && r.Nonce == "" && r.Before == "" && r.After == "" && !r.RawToken && !r.Again
 }
 
 // Line gives one line for sh that sends the requests one after the other, each with a timestamp and a nonce of its own, and
@@ -229,7 +233,8 @@ func Line(requests ...Request) string {
 		return ""
 	}
 	if i := slices.IndexFunc(requests, func(r Request) bool { return r.Scheme != Base }); i >= 0 {
-		parts := []string{Line(requests[:i]...), requests[i].other(), Line(requests[i+1:]...)}
+		line, n := others(requests[i:])
+		parts := []string{Line(requests[:i]...), line, Line(requests[i+n:]...)}
 		return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), "; ")
 	}
 	first := requests[0]
@@ -290,6 +295,19 @@ func Line(requests ...Request) string {
 		line.WriteString(" & wait")
 	}
 	return line.String()
+}
+
+// others is the line of the first of requests, and of those that are sent together with it; n is how many these are.
+func others(requests []Request) (line string, n int) {
+	together := func(r Request) bool { return r.Together && r.Scheme != Base }
+	for n < len(requests) && together(requests[n]) {
+		line += "{ " + requests[n].other() + "; } & "
+		n++
+	}
+	if n == 0 {
+		return requests[0].other(), 1
+	}
+	return line + "wait", n
 }
 
 // steps are the commands for a request that call cannot send.

@@ -56,6 +56,9 @@ func (r Request) SignedLine(key string, now time.Time) (string, error) {
 	return post(Join(r.URL, p.Query().Encode()), ""), err
 }
 
+// beijing is the zone of timeStamp in kit calls of V1.
+var beijing = time.FixedZone("Asia/Shanghai", 8*60*60)
+
 // digits is how V1 writes times: yyyyMMddHHmmssSSS.
 func digits(t time.Time) string { return strings.Replace(t.Format("20060102150405.000"), ".", "", 1) }
 
@@ -81,7 +84,7 @@ func (r Request) stampedV1Body(now time.Time) (string, error) {
 	if err := json.Unmarshal([]byte(r.Body), &fields); err != nil {
 		return "", fmt.Errorf("the body is no JSON object")
 	}
-	value := strconv.Quote(digits(now.In(time.FixedZone("Asia/Shanghai", 8*60*60))))
+	value := strconv.Quote(digits(now.In(beijing)))
 	if before, after, found := strings.Cut(r.Body, `"`+stamp+`":`+string(fields[stamp])); found {
 		return before + `"` + stamp + `":` + value + after, nil
 	}
