@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
+	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/sandbox/curl"
 )
 
@@ -183,13 +184,17 @@ func (c *Case) Send(ctx context.Context, body Body, variation ...curl.Variation)
 	if len(variation) > 0 {
 		r.Variation = variation[0]
 	}
-	if body.Activity() == "orderNotify" {
-		r.KeyVariable = generalKeyVariable
+	if call, known := providerapi.Lookup(body.Activity()); known {
+		switch call.Class {
+		case providerapi.ClassGeneral:
+			r.KeyVariable = generalKeyVariable
+		case providerapi.ClassLicense:
+			r.KeyVariable = licenseKeyVariable
+		case providerapi.ClassBase, providerapi.ClassKit:
+		}
 	}
 	return c.SendRequest(ctx, body.Activity(), r)
 }
-
-const generalKeyVariable = "ISVKIT_GENERAL_KEY"
 
 // SendRequest is Send for a request that no Body can describe. what names it in messages.
 func (c *Case) SendRequest(ctx context.Context, what string, r curl.Request) *Answer {
@@ -222,13 +227,16 @@ func (c *Case) exchange(ctx context.Context, what string, r curl.Request) *Answe
 
 // exchange signs and sends one request. The error is ours; what the ISV did wrong is in the answer.
 func (e *Env) exchange(ctx context.Context, r curl.Request) (*Answer, error) {
-	key := e.BaseKey
-	if r.KeyVariable == generalKeyVariable {
-		key = e.GeneralKey
-	}
-	now := time.Now()
+	now, nonce := time.Now(), strings.ToUpper(randomHex(32))
 	r = e.read(r, now)
-	params, err := r.Params(key, now, strings.ToUpper(randomHex(32)))
+	if r.Scheme != curl.Base {
+		sent, err := r.Sent(e.keyOf(r), now, nonce)
+		if err != nil {
+			return nil, err
+		}
+		return e.deliver(ctx, sent)
+	}
+	params, err := r.Params(e.keyOf(r), now, nonce)
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +260,21 @@ func (e *Env) transmit(ctx context.Context, r curl.Request, params string) (*Ans
 		name, value, _ := strings.Cut(line, ":")
 		req.Header.Set(name, strings.TrimSpace(value))
 	}
-	ctx, talk, join := branch(ctx)
+	start := time.Now()
+	a := e.receive(req)
+	if a.Err != nil {
+		return a, nil
+	}
+	if r.URL == e.Target {
+		e.clock.read(a.Header.Get("Date"), start, start.Add(a.Duration))
+	}
+	e.register(ctx, r.Body, a)
+	return a, nil
+}
+
+// receive makes the exchange.
+func (e *Env) receive(req *http.Request) *Answer {
+	ctx, talk, join := branch(req.Context())
 	defer join()
 	req = req.WithContext(ctx)
 	start := time.Now()
@@ -261,9 +283,6 @@ func (e *Env) transmit(ctx context.Context, r curl.Request, params string) (*Ans
 	if err == nil {
 		defer func() { _ = resp.Body.Close() }()
 		a.Status, a.ContentType, a.Header = resp.StatusCode, resp.Header.Get("Content-Type"), resp.Header
-		if r.URL == e.Target {
-			e.clock.read(a.Header.Get("Date"), start, time.Now())
-		}
 		a.Body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 		if err == nil && len(a.Body) > maxAnswer {
 			err = fmt.Errorf("an answer of more than %d bytes", maxAnswer)
@@ -272,11 +291,10 @@ func (e *Env) transmit(ctx context.Context, r curl.Request, params string) (*Ans
 	a.Duration = time.Since(start)
 	if err != nil {
 		a.Err = plainError(err)
-		return a, nil
+		return a
 	}
 	a.parse()
-	e.register(ctx, r.Body, a)
-	return a, nil
+	return a
 }
 
 // register tells the marketplace about an instance that the ISV has just opened, so that usage pushed for it counts. Orders that the

@@ -13,6 +13,7 @@ import (
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
 	"github.com/isvkit/isvkit/sandbox/curl"
+	"github.com/isvkit/isvkit/sdk/secret"
 )
 
 // Market is the marketplace that the ISV under test asks for orders and pushes usage to.
@@ -82,6 +83,17 @@ type Env struct {
 
 	tourOnce sync.Once
 	tour     []stop
+
+	kitOnce    sync.Once
+	kitTenant  tenant
+	kitErr     string
+	kitDigests secret.Digests // that the ISV was found to take
+	kitTour    onceTour
+
+	v1Once   sync.Once
+	v1Shared *V1Instance
+	v1Err    string
+	v1Tour   onceTour
 }
 
 // callRecord is one exchange with the ISV, for the checks that judge all of them.

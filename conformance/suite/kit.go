@@ -1,0 +1,257 @@
+package suite
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/isvkit/isvkit/sandbox/curl"
+	"github.com/isvkit/isvkit/sdk/secret"
+)
+
+// The kit calls.
+const (
+	tenantSync      = "tenantSync"
+	applicationSync = "applicationSync"
+	authSync        = "authSync"
+	singleOrgSync   = "singleOrgSync"
+	allOrgSync      = "allOrgSync"
+)
+
+// What the field flag says.
+const (
+	remove = 0
+	add    = 1
+	modify = 2
+	cancel = 3 // authSync only
+)
+
+// tenant is an enterprise, with what an ISV is told about it. Its ids are its own, so that checks and runs never meet.
+type tenant struct {
+	v1       bool
+	instance string // empty while a seller applies for a credential
+	order    string
+	id       string
+	code     string
+	app      string
+	client   string
+}
+
+// newTenant makes up an enterprise that no ISV has heard of, for an instance or for none.
+func newTenant(i *Instance) tenant {
+	id := randomHex(16)
+	t := tenant{id: id, code: "conf" + id[:12], app: "KAPP-" + strings.ToUpper(id[:16]), client: "client-" + id[16:]}
+	if i != nil {
+		t.instance, t.order = i.ID, i.Order.OrderID
+	}
+	return t
+}
+
+// body is what all kit calls have.
+func (t tenant) body(more Body) Body {
+	more["instanceId"], more["tenantId"] = t.instance, t.id
+	more["testFlag"], more["timeStamp"] = 0, beijingTime()
+	return more
+}
+
+func (t tenant) sync(flag int) Body {
+	return t.body(Body{
+		"orderId": t.order, "tenantCode": t.code, "name": "Conformance 企业 " + t.code, "domainName": "https://" + t.code + ".tenant.example.com", "flag": flag,
+	})
+}
+
+func (t tenant) application(clientSecret string, flag int) Body {
+	return t.body(Body{"appId": t.app, "clientId": t.client, "clientSecret": clientSecret, "flag": flag})
+}
+
+// users is authSync for some users; of V1 the list is JSON text, and three of a user's fields stand in an extension.
+func (t tenant) users(flag int, users ...Body) Body {
+	list := make([]Body, len(users))
+	for n, u := range users {
+		list[n] = u
+		if t.v1 {
+			list[n] = u.Without("employeeType").Without("workPlace").Without("entryDate").With("extension", Body{
+				"employeeType": 1, "workPlace": u["workPlace"], "entryDate": u["entryDate"],
+			})
+		}
+	}
+	return t.body(Body{"appId": t.app, "userList": t.list(list), "currentSyncTime": beijingTime(), "flag": flag})
+}
+
+func (t tenant) department(flag int, d Body) Body {
+	return t.body(Body{"orgCode": d["orgCode"], "orgName": d["orgName"], "parentCode": d["parentCode"], "flag": flag})
+}
+
+func (t tenant) departments(list ...Body) Body {
+	if t.v1 {
+		named := make([]Body, len(list))
+		for n, d := range list {
+			named[n] = d.Without("orgName").With("name", d["orgName"])
+		}
+		return t.body(Body{"orgInfo": t.list(named)})
+	}
+	return t.body(Body{"orgInfoList": t.list(list)})
+}
+
+// list is an array, or its text in V1.
+func (t tenant) list(items []Body) any {
+	if t.v1 {
+		return asText(items)
+	}
+	return items
+}
+
+// asText is the JSON text of an array.
+func asText(items []Body) string {
+	texts := make([]string, len(items))
+	for n, i := range items {
+		texts[n] = i.Text()
+	}
+	return "[" + strings.Join(texts, ",") + "]"
+}
+
+// user is a member of the enterprise's only department.
+func user(name string) Body {
+	return Body{
+		"userName": name, "name": "张三 " + name, "orgCode": "o-1", "role": "user", "enable": "true", "position": "engineer", "employeeCode": "00123",
+		"employeeType": 1, "mobile": "13800000000", "email": name + "@example.com", "workPlace": "Shenzhen", "entryDate": "2022-04-1",
+	}
+}
+
+func someUser() Body { return user("u" + randomHex(6)) }
+
+// top is a department without a parent.
+func top() Body { return Body{"orgCode": "o-1", "orgName": "Sales 销售部", "parentCode": ""} }
+
+// below top.
+func branchOffice() Body {
+	return Body{"orgCode": "o-" + randomHex(4), "orgName": "Branch office", "parentCode": "o-1"}
+}
+
+// beijingTime is how kit calls tell the time: UTC+8, yyyyMMddHHmmssSSS.
+func beijingTime() string {
+	return strings.Replace(time.Now().UTC().Add(8*time.Hour).Format("20060102150405.000"), ".", "", 1)
+}
+
+// secretOf makes up a client secret and encrypts it.
+func (c *Case) secretOf(digests secret.Digests) (plain, encrypted string) {
+	plain = "cs-" + randomHex(16)
+	return plain, c.encrypt(plain, digests)
+}
+
+func (c *Case) encrypt(plain string, digests secret.Digests) string {
+	text, err := secret.EncryptOAEP(c.env.KitPublicKey, plain, digests)
+	if err != nil {
+		c.abort("encrypt a client secret with the public key of the kit: %v", err)
+	}
+	return text
+}
+
+// sealed is a client secret that the private key of the ISV does not open, as if it had been encrypted with another public key.
+func (c *Case) sealed() string {
+	data := make([]byte, c.env.KitPublicKey.Size())
+	_, _ = rand.Read(data[1:]) // never fails; with the first byte 0 it is below the modulus
+	return base64.StdEncoding.EncodeToString(data)
+}
+
+// aSecret is a client secret that the ISV is able to decrypt: with the digests that it was found to take.
+func (c *Case) aSecret() string {
+	c.env.mu.Lock()
+	digests := c.env.kitDigests
+	c.env.mu.Unlock()
+	if digests == 0 {
+		digests = secret.DigestsJCE
+	}
+	_, text := c.secretOf(digests)
+	return text
+}
+
+// tell makes the calls of either version.
+type tell func(ctx context.Context, call string, body Body, variation ...curl.Variation) *Answer
+
+func (c *Case) teller(t tenant) tell {
+	if t.v1 {
+		return c.SendV1Kit
+	}
+	return c.SendKit
+}
+
+// Bind tells the ISV about an enterprise that binds an instance, as set-up.
+func (c *Case) Bind(ctx context.Context, t tenant) tenant {
+	send := c.teller(t)
+	c.preparing(func() {
+		c.WantSuccess(tenantSync, send(ctx, tenantSync, t.sync(add)))
+		c.tellApplication(ctx, t)
+		c.WantSuccess(allOrgSync, send(ctx, allOrgSync, t.departments(top())))
+	})
+	return t
+}
+
+// tellApplication sends applicationSync with each of the digests until one is taken, and remembers which.
+func (c *Case) tellApplication(ctx context.Context, t tenant) {
+	var refusals []string
+	for _, digests := range c.digests() {
+		_, encrypted := c.secretOf(digests)
+		a := c.teller(t)(ctx, applicationSync, t.application(encrypted, add))
+		if a.Succeeded() {
+			c.env.mu.Lock()
+			c.env.kitDigests = digests
+			c.env.mu.Unlock()
+			return
+		}
+		refusals = append(refusals, fmt.Sprintf("%v with %v", a, digests))
+	}
+	c.Errorf("applicationSync: expected 000000 with one of the digests of RSA-OAEP, got %s", strings.Join(refusals, ", "))
+}
+
+// digests are those to try: the ones that the ISV was found to take, or all.
+func (c *Case) digests() []secret.Digests {
+	c.env.mu.Lock()
+	defer c.env.mu.Unlock()
+	if c.env.kitDigests != 0 {
+		return []secret.Digests{c.env.kitDigests}
+	}
+	return []secret.Digests{secret.DigestsJCE, secret.DigestsSHA256, secret.DigestsSHA1}
+}
+
+// Bound is an enterprise of the check's own that has bound an instance, as set-up.
+func (c *Case) Bound(ctx context.Context) tenant { return c.Bind(ctx, newTenant(c.Open(ctx))) }
+
+// KitShared is an enterprise that all checks share. It may be told about again, as it is, and nothing else.
+func (c *Case) KitShared(ctx context.Context) tenant {
+	e := c.env
+	e.kitOnce.Do(func() {
+		bind := Check{Run: func(ctx context.Context, c *Case) { e.kitTenant = c.Bound(ctx) }}
+		if r := Execute(ctx, e, &bind, (&Check{}).Mode(e.Charging)); r.Status != Pass {
+			e.kitTenant, e.kitErr = tenant{}, "it needs an enterprise that has bound an instance: "+strings.Join(r.Messages, "; ")
+		}
+	})
+	if e.kitTenant.id == "" {
+		if ctx.Err() != nil {
+			panic(stopped{Error})
+		}
+		c.skip(e.kitErr)
+	}
+	return e.kitTenant
+}
+
+// kitCalls are the calls with the body of something that is told for the first time.
+func (c *Case) kitCalls(t tenant) []kitCall {
+	return []kitCall{
+		{tenantSync, func() Body { return t.sync(add) }},
+		{applicationSync, func() Body { return t.application(c.aSecret(), add) }},
+		{allOrgSync, func() Body { return t.departments(top()) }},
+		{authSync, func() Body { return t.users(add, someUser()) }},
+		{singleOrgSync, func() Body { return t.department(add, branchOffice()) }},
+	}
+}
+
+type kitCall struct {
+	name string
+	body func() Body
+}
