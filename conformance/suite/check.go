@@ -114,5 +114,6 @@ func All() []Check {
 		debugChecks(),
 		usageChecks(),
 		orderQueryChecks(),
+		kitChecks(),
 	)
 }

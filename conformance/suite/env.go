@@ -89,11 +89,6 @@ type Env struct {
 	kitErr     string
 	kitDigests secret.Digests // that the ISV was found to take
 	kitTour    onceTour
-
-	v1Once   sync.Once
-	v1Shared *V1Instance
-	v1Err    string
-	v1Tour   onceTour
 }
 
 // callRecord is one exchange with the ISV, for the checks that judge all of them.

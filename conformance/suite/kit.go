@@ -2,12 +2,9 @@ package suite
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/base64"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/isvkit/isvkit/sandbox/curl"
@@ -43,8 +40,8 @@ type tenant struct {
 }
 
 // newTenant makes up an enterprise that no ISV has heard of, for an instance or for none.
-func newTenant(i *Instance) tenant {
-	id := randomHex(16)
+func (c *Case) newTenant(i *Instance) tenant {
+	id := c.ids.hex(16)
 	t := tenant{id: id, code: "conf" + id[:12], app: "KAPP-" + strings.ToUpper(id[:16]), client: "client-" + id[16:]}
 	if i != nil {
 		t.instance, t.order = i.ID, i.Order.OrderID
@@ -123,14 +120,14 @@ func user(name string) Body {
 	}
 }
 
-func someUser() Body { return user("u" + randomHex(6)) }
+func (c *Case) someUser() Body { return user("u" + c.ids.hex(6)) }
 
 // top is a department without a parent.
 func top() Body { return Body{"orgCode": "o-1", "orgName": "Sales 销售部", "parentCode": ""} }
 
-// below top.
-func branchOffice() Body {
-	return Body{"orgCode": "o-" + randomHex(4), "orgName": "Branch office", "parentCode": "o-1"}
+// branchOffice is a new department below it.
+func (c *Case) branchOffice() Body {
+	return Body{"orgCode": "o-" + c.ids.hex(4), "orgName": "Branch office", "parentCode": "o-1"}
 }
 
 // beijingTime is how kit calls tell the time: UTC+8, yyyyMMddHHmmssSSS.
@@ -138,37 +135,39 @@ func beijingTime() string {
 	return strings.Replace(time.Now().UTC().Add(8*time.Hour).Format("20060102150405.000"), ".", "", 1)
 }
 
-// secretOf makes up a client secret and encrypts it.
+// secretOf makes up a client secret and encrypts it. The same seed gives the same text, so that two runs can be compared.
 func (c *Case) secretOf(digests secret.Digests) (plain, encrypted string) {
-	plain = "cs-" + randomHex(16)
-	return plain, c.encrypt(plain, digests)
-}
-
-func (c *Case) encrypt(plain string, digests secret.Digests) string {
-	text, err := secret.EncryptOAEP(c.env.KitPublicKey, plain, digests)
-	if err != nil {
-		c.abort("encrypt a client secret with the public key of the kit: %v", err)
-	}
-	return text
+	plain = "cs-" + c.ids.hex(16)
+	return plain, encryptOAEP(c.env.KitPublicKey, plain, digests, c.ids.bytes(32))
 }
 
 // sealed is a client secret that the private key of the ISV does not open, as if it had been encrypted with another public key.
 func (c *Case) sealed() string {
-	data := make([]byte, c.env.KitPublicKey.Size())
-	_, _ = rand.Read(data[1:]) // never fails; with the first byte 0 it is below the modulus
-	return base64.StdEncoding.EncodeToString(data)
+	data := make([]byte, 1, c.env.KitPublicKey.Size()+32) // with the first byte 0 it is below the modulus
+	for len(data) < c.env.KitPublicKey.Size() {
+		data = append(data, c.ids.bytes(32)...)
+	}
+	return base64.StdEncoding.EncodeToString(data[:c.env.KitPublicKey.Size()])
 }
 
 // aSecret is a client secret that the ISV is able to decrypt: with the digests that it was found to take.
-func (c *Case) aSecret() string {
-	c.env.mu.Lock()
-	digests := c.env.kitDigests
-	c.env.mu.Unlock()
-	if digests == 0 {
-		digests = secret.DigestsJCE
-	}
-	_, text := c.secretOf(digests)
+func (c *Case) aSecret(ctx context.Context, v1 bool) string {
+	c.learnDigests(ctx, v1)
+	_, text := c.secretOf(c.digests()[0])
 	return text
+}
+
+// learnDigests tells about a credential, as set-up, unless it is known already how the ISV decrypts client secrets.
+func (c *Case) learnDigests(ctx context.Context, v1 bool) {
+	if len(c.digests()) == 1 {
+		return
+	}
+	t := c.newTenant(c.Open(ctx))
+	t.v1 = v1
+	c.preparing(func() {
+		c.WantSuccess(tenantSync, c.teller(t)(ctx, tenantSync, t.sync(add)))
+		c.tellApplication(ctx, t)
+	})
 }
 
 // tell makes the calls of either version.
@@ -181,8 +180,8 @@ func (c *Case) teller(t tenant) tell {
 	return c.SendKit
 }
 
-// Bind tells the ISV about an enterprise that binds an instance, as set-up.
-func (c *Case) Bind(ctx context.Context, t tenant) tenant {
+// bind tells the ISV about an enterprise that binds an instance, as set-up.
+func (c *Case) bind(ctx context.Context, t tenant) tenant {
 	send := c.teller(t)
 	c.preparing(func() {
 		c.WantSuccess(tenantSync, send(ctx, tenantSync, t.sync(add)))
@@ -219,14 +218,14 @@ func (c *Case) digests() []secret.Digests {
 	return []secret.Digests{secret.DigestsJCE, secret.DigestsSHA256, secret.DigestsSHA1}
 }
 
-// Bound is an enterprise of the check's own that has bound an instance, as set-up.
-func (c *Case) Bound(ctx context.Context) tenant { return c.Bind(ctx, newTenant(c.Open(ctx))) }
+// bound is an enterprise of the check's own that has bound an instance, as set-up.
+func (c *Case) bound(ctx context.Context) tenant { return c.bind(ctx, c.newTenant(c.Open(ctx))) }
 
-// KitShared is an enterprise that all checks share. It may be told about again, as it is, and nothing else.
-func (c *Case) KitShared(ctx context.Context) tenant {
+// kitShared is an enterprise that all checks share. It may be told about again, as it is, and nothing else.
+func (c *Case) kitShared(ctx context.Context) tenant {
 	e := c.env
 	e.kitOnce.Do(func() {
-		bind := Check{Run: func(ctx context.Context, c *Case) { e.kitTenant = c.Bound(ctx) }}
+		bind := Check{ID: "the shared enterprise", Run: func(ctx context.Context, c *Case) { e.kitTenant = c.bound(ctx) }}
 		if r := Execute(ctx, e, &bind, (&Check{}).Mode(e.Charging)); r.Status != Pass {
 			e.kitTenant, e.kitErr = tenant{}, "it needs an enterprise that has bound an instance: "+strings.Join(r.Messages, "; ")
 		}
@@ -241,13 +240,13 @@ func (c *Case) KitShared(ctx context.Context) tenant {
 }
 
 // kitCalls are the calls with the body of something that is told for the first time.
-func (c *Case) kitCalls(t tenant) []kitCall {
+func (c *Case) kitCalls(ctx context.Context, t tenant) []kitCall {
 	return []kitCall{
 		{tenantSync, func() Body { return t.sync(add) }},
-		{applicationSync, func() Body { return t.application(c.aSecret(), add) }},
+		{applicationSync, func() Body { return t.application(c.aSecret(ctx, t.v1), add) }},
 		{allOrgSync, func() Body { return t.departments(top()) }},
-		{authSync, func() Body { return t.users(add, someUser()) }},
-		{singleOrgSync, func() Body { return t.department(add, branchOffice()) }},
+		{authSync, func() Body { return t.users(add, c.someUser()) }},
+		{singleOrgSync, func() Body { return t.department(add, c.branchOffice()) }},
 	}
 }
 

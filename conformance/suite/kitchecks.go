@@ -20,12 +20,12 @@ func kitChecks() []Check {
 
 // kitTour sends each of the five calls, a debug call, a delete, and what must be refused.
 func kitTour(ctx context.Context, c *Case) []stop {
-	return c.tourOf(ctx, &c.env.kitTour, func(ctx context.Context, c *Case, send func(string, curl.Request, bool) *Answer) {
-		t := newTenant(c.Open(ctx))
-		for _, call := range c.kitCalls(t) {
+	return c.tourOf(ctx, "the tour of the kit", &c.env.kitTour, func(ctx context.Context, c *Case, send func(string, curl.Request, bool) *Answer) {
+		t := c.newTenant(c.Open(ctx))
+		for _, call := range c.kitCalls(ctx, t) {
 			send(call.name, c.env.kitRequest(call.name, call.body().Text()), false)
 		}
-		debug := newTenant(nil)
+		debug := c.newTenant(nil)
 		send("debug "+tenantSync, c.env.kitRequest(tenantSync, debug.sync(add).With("testFlag", 1).Text()), false)
 		send("tenantSync with flag 0", c.env.kitRequest(tenantSync, t.sync(remove).Text()), false)
 		send("tenantSync without tenantId", c.env.kitRequest(tenantSync, debug.sync(add).Without("tenantId").Text()), false)
@@ -38,14 +38,14 @@ func kitTour(ctx context.Context, c *Case) []stop {
 // kitRefused is a check that telling about the shared enterprise again, which would succeed, is refused when it is varied so.
 func kitRefused(id, requirement, title, what string, variation curl.Variation) Check {
 	return Check{ID: id, Requirement: requirement, Title: title, Capability: Kit, Run: func(ctx context.Context, c *Case) {
-		c.WantRefused(what, c.SendKit(ctx, tenantSync, c.KitShared(ctx).sync(add), variation))
+		c.WantRefused(what, c.SendKit(ctx, tenantSync, c.kitShared(ctx).sync(add), variation))
 	}}
 }
 
 // kitTaken is a check that telling about the shared enterprise again succeeds in a way that is less usual.
 func kitTaken(id, requirement, title, what string, body func(Body) Body, variation curl.Variation) Check {
 	return Check{ID: id, Requirement: requirement, Title: title, Capability: Kit, Run: func(ctx context.Context, c *Case) {
-		c.WantSuccess(what, c.SendKit(ctx, tenantSync, body(c.KitShared(ctx).sync(add)), variation))
+		c.WantSuccess(what, c.SendKit(ctx, tenantSync, body(c.kitShared(ctx).sync(add)), variation))
 	}}
 }
 
@@ -82,7 +82,7 @@ func kitSigningChecks() []Check {
 				if c.env.KitKey == c.env.BaseKey {
 					c.Skipf("the kit key and the base key are the same")
 				}
-				r := c.env.kitRequest(tenantSync, c.KitShared(ctx).sync(add).Text())
+				r := c.env.kitRequest(tenantSync, c.kitShared(ctx).sync(add).Text())
 				r.KeyVariable = curl.DefaultKeyVariable
 				c.WantRefused("tenantSync signed with the base key", c.SendRequest(ctx, tenantSync, r))
 			},
@@ -90,22 +90,22 @@ func kitSigningChecks() []Check {
 		{
 			ID: "kit-signing/debug-calls-are-verified-too", Requirement: "KIT-2", Title: "A debug kit call with a wrong signature is refused", Capability: Kit,
 			Run: func(ctx context.Context, c *Case) {
-				body := newTenant(nil).sync(add).With("testFlag", 1)
+				body := c.newTenant(nil).sync(add).With("testFlag", 1)
 				c.WantRefused("debug tenantSync signed with another key", c.SendKit(ctx, tenantSync, body, curl.Variation{Key: "not-the-key-of-this-isv"}))
 			},
 		},
 		{
 			ID: "kit-signing/signature-is-verified-before-the-secret", Requirement: "KIT-2", Title: "applicationSync with a wrong signature is refused", Capability: Kit,
 			Run: func(ctx context.Context, c *Case) {
-				t := c.KitShared(ctx)
+				t := c.kitShared(ctx)
 				c.WantRefused("applicationSync signed with another key",
-					c.SendKit(ctx, applicationSync, t.application(c.aSecret(), add), curl.Variation{Key: "not-the-key-of-this-isv"}))
+					c.SendKit(ctx, applicationSync, t.application(c.aSecret(ctx, false), add), curl.Variation{Key: "not-the-key-of-this-isv"}))
 			},
 		},
 		{
 			ID: "kit-signing/changed-body-is-refused", Requirement: "KIT-4", Title: "A kit call that deletes what was signed as added is refused", Capability: Kit,
 			Run: func(ctx context.Context, c *Case) {
-				body := newTenant(nil).sync(remove)
+				body := c.newTenant(nil).sync(remove)
 				c.WantRefused("tenantSync with flag 0 and a signature over flag 1",
 					c.SendKit(ctx, tenantSync, body, curl.Variation{Signed: body.With("flag", add).Text()}))
 			},
@@ -119,7 +119,7 @@ func kitSigningChecks() []Check {
 		{
 			ID: "kit-signing/replay-is-refused", Requirement: "KIT-7", Title: "The identical kit call a second time is refused", Capability: Kit,
 			Run: func(ctx context.Context, c *Case) {
-				first, second := c.SendTwice(ctx, tenantSync, c.env.kitRequest(tenantSync, c.KitShared(ctx).sync(add).Text()))
+				first, second := c.SendTwice(ctx, tenantSync, c.env.kitRequest(tenantSync, c.kitShared(ctx).sync(add).Text()))
 				c.preparing(func() { c.WantSuccess(tenantSync, first) })
 				c.WantRefused("tenantSync, the same bytes and headers again", second)
 			},
@@ -128,7 +128,7 @@ func kitSigningChecks() []Check {
 			ID: "kit-signing/unsorted-body-with-sorted-signature-is-accepted", Requirement: "KIT-11",
 			Title: "A kit call whose members are in the order of the guide's example verifies when its sorted form was signed", Capability: Kit,
 			Run: func(ctx context.Context, c *Case) {
-				body := c.KitShared(ctx).sync(add)
+				body := c.kitShared(ctx).sync(add)
 				var b strings.Builder
 				for n, name := range []string{"instanceId", "orderId", "tenantId", "tenantCode", "name", "domainName", "flag", "testFlag", "timeStamp"} {
 					value, _ := json.Marshal(body[name]) // texts and numbers
@@ -143,7 +143,7 @@ func kitSigningChecks() []Check {
 			ID: "kit-signing/refusals-have-the-right-code", Requirement: "KIT-12", Title: "A refused x-sign has result code 000001, refused timestamps and nonces 000001 or 000002",
 			Capability: Kit,
 			Run: func(ctx context.Context, c *Case) {
-				body := c.KitShared(ctx).sync(add)
+				body := c.kitShared(ctx).sync(add)
 				for _, v := range []struct {
 					what  string
 					how   curl.Variation
@@ -169,12 +169,12 @@ func kitCallChecks(capability, besides string) []Check {
 	if v1 {
 		prefix = "v1-kit"
 	}
-	new := func(i *Instance) tenant {
-		t := newTenant(i)
+	fresh := func(c *Case, i *Instance) tenant {
+		t := c.newTenant(i)
 		t.v1 = v1
 		return t
 	}
-	bound := func(ctx context.Context, c *Case) tenant { return c.Bind(ctx, new(c.Open(ctx))) }
+	bound := func(ctx context.Context, c *Case) tenant { return c.bind(ctx, fresh(c, c.Open(ctx))) }
 	check := func(id, requirement, title string, run func(ctx context.Context, c *Case, send tell)) Check {
 		return Check{ID: prefix + "/" + id, Requirement: requirement, Title: title, Capability: capability, Besides: besides, Run: func(ctx context.Context, c *Case) {
 			run(ctx, c, c.teller(tenant{v1: v1}))
@@ -193,22 +193,38 @@ func kitCallChecks(capability, besides string) []Check {
 	}
 	checks := []Check{
 		succeed("tenant-add-succeeds", "KIT-20", "A new enterprise is taken", func(ctx context.Context, c *Case) []kitStep {
-			return []kitStep{{call: tenantSync, what: "tenantSync with flag 1", body: new(c.Open(ctx)).sync(add)}}
+			return []kitStep{{call: tenantSync, what: "tenantSync with flag 1", body: fresh(c, c.Open(ctx)).sync(add)}}
 		}),
 		check("application-add-succeeds", "KIT-21", "A new client secret is taken, encrypted with one of the digests of RSA-OAEP", func(ctx context.Context, c *Case, send tell) {
-			t := new(c.Open(ctx))
+			t := fresh(c, c.Open(ctx))
 			c.preparing(func() { c.WantSuccess(tenantSync, send(ctx, tenantSync, t.sync(add))) })
 			c.tellApplication(ctx, t)
 		}),
 		succeed("departments-are-taken", "KIT-20", "All departments of an enterprise are taken", func(ctx context.Context, c *Case) []kitStep {
-			return []kitStep{{call: allOrgSync, what: allOrgSync, body: bound(ctx, c).departments(top(), branchOffice(), branchOffice())}}
+			t := fresh(c, c.Open(ctx))
+			return []kitStep{
+				{setup: true, call: tenantSync, what: tenantSync, body: t.sync(add)},
+				{call: allOrgSync, what: allOrgSync, body: t.departments(top(), c.branchOffice(), c.branchOffice())},
+			}
 		}),
 		succeed("user-add-succeeds", "KIT-20", "New users are taken", func(ctx context.Context, c *Case) []kitStep {
-			return []kitStep{{call: authSync, what: "authSync with flag 1", body: bound(ctx, c).users(add, someUser(), someUser().With("role", "admin"), someUser().With("enable", "false"))}}
+			return []kitStep{{call: authSync, what: "authSync with flag 1", body: bound(ctx, c).users(add, c.someUser(), c.someUser().With("role", "admin"), c.someUser().With("enable", "false"))}}
 		}),
 		succeed("department-add-succeeds", "KIT-20", "A new department is taken", func(ctx context.Context, c *Case) []kitStep {
-			return []kitStep{{call: singleOrgSync, what: "singleOrgSync with flag 1", body: bound(ctx, c).department(add, branchOffice())}}
+			return []kitStep{{call: singleOrgSync, what: "singleOrgSync with flag 1", body: bound(ctx, c).department(add, c.branchOffice())}}
 		}),
+	}
+	// ground is an enterprise that was told about as far as it must be before a call.
+	ground := func(ctx context.Context, c *Case, call string) tenant {
+		if call != tenantSync && call != applicationSync {
+			return bound(ctx, c)
+		}
+		t := fresh(c, c.Open(ctx))
+		if call == applicationSync {
+			c.learnDigests(ctx, v1)
+			c.preparing(func() { c.WantSuccess(tenantSync, c.teller(t)(ctx, tenantSync, t.sync(add))) })
+		}
+		return t
 	}
 	// What is told again, changed and taken away, for each of the four that have a flag.
 	for _, thing := range []struct {
@@ -217,20 +233,20 @@ func kitCallChecks(capability, besides string) []Check {
 		body       func(ctx context.Context, c *Case, t tenant) func(flag int) Body
 	}{
 		{"tenant", tenantSync, false, func(_ context.Context, _ *Case, t tenant) func(int) Body { return t.sync }},
-		{"application", applicationSync, false, func(_ context.Context, c *Case, t tenant) func(int) Body {
-			return func(flag int) Body { return t.application(c.aSecret(), flag) }
+		{"application", applicationSync, false, func(ctx context.Context, c *Case, t tenant) func(int) Body {
+			return func(flag int) Body { return t.application(c.aSecret(ctx, t.v1), flag) }
 		}},
-		{"user", authSync, true, func(_ context.Context, _ *Case, t tenant) func(int) Body {
-			u := someUser()
+		{"user", authSync, true, func(ctx context.Context, c *Case, t tenant) func(int) Body {
+			u := c.someUser()
 			return func(flag int) Body { return t.users(flag, u) }
 		}},
-		{"department", singleOrgSync, true, func(_ context.Context, _ *Case, t tenant) func(int) Body {
-			d := branchOffice()
+		{"department", singleOrgSync, true, func(ctx context.Context, c *Case, t tenant) func(int) Body {
+			d := c.branchOffice()
 			return func(flag int) Body { return t.department(flag, d) }
 		}},
 	} {
 		told := func(ctx context.Context, c *Case, setup, then []int) []kitStep {
-			body := thing.body(ctx, c, bound(ctx, c))
+			body := thing.body(ctx, c, ground(ctx, c, thing.call))
 			var steps []kitStep
 			for _, flag := range setup {
 				steps = append(steps, kitStep{setup: true, call: thing.call, what: fmt.Sprintf("%s with flag %d", thing.call, flag), body: body(flag)})
@@ -248,8 +264,8 @@ func kitCallChecks(capability, besides string) []Check {
 				return told(ctx, c, []int{add}, []int{remove, remove})
 			}),
 			succeed(thing.slug+"-unknown-delete-succeeds", "KIT-24", "Deleting a "+thing.slug+" of an instance that does not exist succeeds", func(ctx context.Context, c *Case) []kitStep {
-				t := new(nil)
-				t.instance, t.order = unknownID(), "CS"+strings.ToUpper(randomHex(8))
+				t := fresh(c, nil)
+				t.instance, t.order = c.unknownID(), c.ids.orderID()
 				return []kitStep{{call: thing.call, what: thing.call + " with flag 0 of an unknown instance", body: thing.body(ctx, c, t)(remove)}}
 			}),
 			succeed(thing.slug+"-can-be-added-again", "KIT-25", "A "+thing.slug+" that was deleted can be added again", func(ctx context.Context, c *Case) []kitStep {
@@ -268,7 +284,7 @@ func kitCallChecks(capability, besides string) []Check {
 		}),
 		check("overlapping-adds-succeed", "KIT-27", "The same users, told four times at the same time, are taken in the end", func(ctx context.Context, c *Case, send tell) {
 			t := bound(ctx, c)
-			body := t.users(add, someUser(), someUser())
+			body := t.users(add, c.someUser(), c.someUser())
 			r := c.env.kitRequest(authSync, body.Text())
 			if v1 {
 				r = c.env.v1KitRequest(authSync, body.Text())
@@ -278,29 +294,29 @@ func kitCallChecks(capability, besides string) []Check {
 			c.WantSuccess("authSync with flag 1 after four at the same time", send(ctx, authSync, body))
 		}),
 		check("application-for-a-credential-succeeds", "KIT-28", "A seller applies for a credential and a test account: instanceId and orderId are empty", func(ctx context.Context, c *Case, send tell) {
-			t := new(nil)
+			t := fresh(c, nil)
 			c.WantSuccess("tenantSync with an empty instanceId", send(ctx, tenantSync, t.sync(add)))
-			c.WantSuccess("applicationSync with an empty instanceId", send(ctx, applicationSync, t.application(c.aSecret(), add)))
+			c.WantSuccess("applicationSync with an empty instanceId", send(ctx, applicationSync, t.application(c.aSecret(ctx, v1), add)))
 			c.WantSuccess("allOrgSync with an empty instanceId", send(ctx, allOrgSync, t.departments(top())))
-			c.WantSuccess("authSync with an empty instanceId", send(ctx, authSync, t.users(add, someUser())))
+			c.WantSuccess("authSync with an empty instanceId", send(ctx, authSync, t.users(add, c.someUser())))
 		}),
 		succeed("five-hundred-users-are-taken", "KIT-30", "500 users in one call are taken", func(ctx context.Context, c *Case) []kitStep {
 			t := bound(ctx, c)
 			users := make([]Body, 500)
 			for n := range users {
-				users[n] = user(fmt.Sprintf("u%s-%03d", randomHex(4), n))
+				users[n] = user(fmt.Sprintf("u%s-%03d", c.ids.hex(4), n))
 			}
 			return []kitStep{{call: authSync, what: "authSync of 500 users", body: t.users(add, users...)}}
 		}),
 		check("one-bad-user-is-not-passed-over", "KIT-31", "A call with one user without a name among good ones does not succeed", func(ctx context.Context, c *Case, send tell) {
 			t := bound(ctx, c)
-			c.refusedCalmly("authSync with a user without userName among two good ones", send(ctx, authSync, t.users(add, someUser(), someUser().Without("userName"), someUser())))
+			c.refusedCalmly("authSync with a user without userName among two good ones", send(ctx, authSync, t.users(add, c.someUser(), c.someUser().Without("userName"), c.someUser())))
 		}),
 		check("one-bad-department-is-not-passed-over", "KIT-31", "A call with one department without a code among good ones does not succeed",
 			func(ctx context.Context, c *Case, send tell) {
 				t := bound(ctx, c)
 				c.refusedCalmly("allOrgSync with a department without orgCode among two good ones",
-					send(ctx, allOrgSync, t.departments(top(), branchOffice().Without("orgCode"), branchOffice())))
+					send(ctx, allOrgSync, t.departments(top(), c.branchOffice().Without("orgCode"), c.branchOffice())))
 			}),
 	)
 	if v1 {
@@ -308,7 +324,7 @@ func kitCallChecks(capability, besides string) []Check {
 	}
 	return append(checks,
 		succeed("authorisation-can-be-taken-back", "KIT-29", "authSync with flag 3 takes an authorisation back, also twice", func(ctx context.Context, c *Case) []kitStep {
-			t, u := bound(ctx, c), someUser()
+			t, u := bound(ctx, c), c.someUser()
 			return []kitStep{
 				{setup: true, call: authSync, what: "authSync with flag 1", body: t.users(add, u)},
 				{call: authSync, what: "authSync with flag 3", body: t.users(cancel, u)},
@@ -316,13 +332,13 @@ func kitCallChecks(capability, besides string) []Check {
 			}
 		}),
 		succeed("users-as-text-are-taken", "KIT-32", "userList may be the JSON text of an array", func(ctx context.Context, c *Case) []kitStep {
-			return []kitStep{{call: authSync, what: "authSync with userList as text", body: bound(ctx, c).users(add).With("userList", asText([]Body{someUser(), someUser()}))}}
+			return []kitStep{{call: authSync, what: "authSync with userList as text", body: bound(ctx, c).users(add).With("userList", asText([]Body{c.someUser(), c.someUser()}))}}
 		}),
 		succeed("departments-as-text-are-taken", "KIT-32", "orgInfoList may be the JSON text of an array", func(ctx context.Context, c *Case) []kitStep {
-			return []kitStep{{call: allOrgSync, what: "allOrgSync with orgInfoList as text", body: bound(ctx, c).departments().With("orgInfoList", asText([]Body{top(), branchOffice()}))}}
+			return []kitStep{{call: allOrgSync, what: "allOrgSync with orgInfoList as text", body: bound(ctx, c).departments().With("orgInfoList", asText([]Body{top(), c.branchOffice()}))}}
 		}),
 		check("unknown-call-is-refused", "KIT-33", "A call below the production address that is none of the five does not succeed", func(ctx context.Context, c *Case, send tell) {
-			c.WantRefused("a kit call named paintSync", send(ctx, "paintSync", c.KitShared(ctx).sync(add)))
+			c.WantRefused("a kit call named paintSync", send(ctx, "paintSync", c.kitShared(ctx).sync(add)))
 		}),
 	)
 }
@@ -341,23 +357,26 @@ func kitSecretChecks() []Check {
 	// undecryptable are secrets that no ISV can read.
 	undecryptable := []struct {
 		slug, title string
-		value       func(c *Case) string
+		value       func(ctx context.Context, c *Case) string
 	}{
-		{"secret-of-another-key-is-refused", "A client secret that the private key does not open, as one encrypted for somebody else, is refused", (*Case).sealed},
-		{"secret-in-plain-is-refused", "A client secret that is not encrypted at all is refused", func(*Case) string { return "cs-" + randomHex(16) }},
-		{"truncated-secret-is-refused", "A client secret whose end is missing is refused", func(c *Case) string { s := c.aSecret(); return s[:len(s)-8] }},
+		{"secret-of-another-key-is-refused", "A client secret that the private key does not open, as one encrypted for somebody else, is refused", func(_ context.Context, c *Case) string { return c.sealed() }},
+		{"secret-in-plain-is-refused", "A client secret that is not encrypted at all is refused", func(_ context.Context, c *Case) string { return "cs-" + c.ids.hex(16) }},
+		{"truncated-secret-is-refused", "A client secret whose end is missing is refused", func(ctx context.Context, c *Case) string {
+			s := c.aSecret(ctx, false)
+			return s[:len(s)-8]
+		}},
 	}
 	var checks []Check
 	for _, u := range undecryptable {
 		checks = append(checks, Check{ID: "kit-secret/" + u.slug, Requirement: "KIT-40", Title: u.title, Capability: Kit, Run: func(ctx context.Context, c *Case) {
-			c.refusedCalmly("applicationSync with such a clientSecret", c.SendKit(ctx, applicationSync, c.KitShared(ctx).application(u.value(c), add)))
+			c.refusedCalmly("applicationSync with such a clientSecret", c.SendKit(ctx, applicationSync, c.kitShared(ctx).application(u.value(ctx, c), add)))
 		}})
 	}
 	return append(checks, []Check{
 		{
 			ID: "kit-secret/refusal-has-its-code", Requirement: "KIT-41", Title: "A client secret that cannot be decrypted is answered with 000101", Capability: Kit,
 			Run: func(ctx context.Context, c *Case) {
-				a := c.SendKit(ctx, applicationSync, c.KitShared(ctx).application(undecryptable[0].value(c), add))
+				a := c.SendKit(ctx, applicationSync, c.kitShared(ctx).application(c.sealed(), add))
 				if a.Refused() && a.Status == 200 { // success and status are judged elsewhere
 					c.WantCode("applicationSync with a clientSecret that cannot be decrypted", a, "000101")
 				}
@@ -368,13 +387,14 @@ func kitSecretChecks() []Check {
 			Run: func(ctx context.Context, c *Case) {
 				_, encrypted := c.secretOf(secret.DigestsJCE)
 				c.WantSuccess("applicationSync with a clientSecret in RSA-OAEP with SHA-256 and MGF1-SHA-1",
-					c.SendKit(ctx, applicationSync, c.KitShared(ctx).application(encrypted, modify)))
+					c.SendKit(ctx, applicationSync, c.kitShared(ctx).application(encrypted, modify)))
 			},
 		},
 		{
 			ID: "kit-secret/is-not-answered", Requirement: "KIT-43", Title: "The client secret does not stand in the answer", Capability: Kit,
 			Run: func(ctx context.Context, c *Case) {
-				t := c.KitShared(ctx)
+				t := c.kitShared(ctx)
+				c.learnDigests(ctx, false)
 				plain, encrypted := c.secretOf(c.digests()[0])
 				a := c.SendKit(ctx, applicationSync, t.application(encrypted, modify))
 				if strings.Contains(string(a.Body), plain) {
@@ -400,8 +420,8 @@ var kitParameters = []struct {
 }
 
 func kitParameterChecks() []Check {
-	body := func(c *Case, t tenant, call string) Body {
-		for _, k := range c.kitCalls(t) {
+	body := func(ctx context.Context, c *Case, t tenant, call string) Body {
+		for _, k := range c.kitCalls(ctx, t) {
 			if k.name == call {
 				return k.body()
 			}
@@ -416,7 +436,7 @@ func kitParameterChecks() []Check {
 					ID: "kit-parameters/" + call.slug + "-needs-" + kebab(p), Requirement: []string{"PAR-1", "PAR-2"}[n],
 					Title: call.call + " without " + p + " is refused", Capability: Kit,
 					Run: func(ctx context.Context, c *Case) {
-						c.WantRefused(call.call+" without "+p, c.SendKit(ctx, call.call, body(c, c.KitShared(ctx), call.call).Without(p)))
+						c.WantRefused(call.call+" without "+p, c.SendKit(ctx, call.call, body(ctx, c, c.kitShared(ctx), call.call).Without(p)))
 					},
 				})
 			}
@@ -424,17 +444,16 @@ func kitParameterChecks() []Check {
 	}
 	spoilt := func(id, requirement, title, call, name string, value any) Check {
 		return Check{ID: "kit-parameters/" + id, Requirement: requirement, Title: title, Capability: Kit, Run: func(ctx context.Context, c *Case) {
-			c.refusedCalmly(call+" in which "+name+" is so", c.SendKit(ctx, call, body(c, c.KitShared(ctx), call).With(name, value)))
+			c.refusedCalmly(call+" in which "+name+" is so", c.SendKit(ctx, call, body(ctx, c, c.kitShared(ctx), call).With(name, value)))
 		}}
 	}
 	unreadable := func(id, title, body string) Check {
 		return Check{ID: "kit-parameters/" + id, Requirement: "PAR-9", Title: title, Capability: Kit, Run: func(ctx context.Context, c *Case) {
-			t := c.KitShared(ctx)
+			t := c.kitShared(ctx)
 			c.refusedCalmly("tenantSync with such a body", c.SendRequest(ctx, "tenantSync with a body that is no JSON object", c.env.kitRequest(tenantSync, body)))
 			c.WantSuccess("tenantSync after that", c.SendKit(ctx, tenantSync, t.sync(add)))
 		}}
 	}
-	oneUser := func(change func(Body) Body) []Body { return []Body{change(someUser())} }
 	return append(checks, []Check{
 		spoilt("null-counts-as-missing", "PAR-4", "A tenantId that is null is refused", tenantSync, "tenantId", nil),
 		spoilt("empty-text-counts-as-missing", "PAR-4", "An empty tenantId is refused", tenantSync, "tenantId", ""),
@@ -446,23 +465,23 @@ func kitParameterChecks() []Check {
 		spoilt("over-long-tenant-id-is-refused", "PAR-6", "A tenantId of 65 characters is refused", tenantSync, "tenantId", tooLong(64)),
 		spoilt("over-long-name-is-refused", "PAR-6", "A name of 256 characters is refused", tenantSync, "name", tooLong(255)),
 		spoilt("over-long-user-name-is-refused", "PAR-6", "A userName of 65 characters is refused", authSync, "userList",
-			oneUser(func(u Body) Body { return u.With("userName", tooLong(64)) })),
+			[]Body{user(tooLong(64))}),
 		spoilt("unknown-flag-is-refused", "KIT-50", "A flag that does not exist is refused", tenantSync, "flag", 7),
 		spoilt("unknown-role-is-refused", "KIT-50", "A role that does not exist is refused", authSync, "userList",
-			oneUser(func(u Body) Body { return u.With("role", "owner") })),
+			[]Body{user("u-owner").With("role", "owner")}),
 		spoilt("domain-without-https-is-refused", "KIT-51", "A domainName without https:// is refused", tenantSync, "domainName", "http://conformance.tenant.example.com"),
 		kitTaken("kit-parameters/unknown-parameters-are-ignored", "PAR-8", "A kit call with a parameter that the contract does not know succeeds", "tenantSync with an additional parameter",
 			func(b Body) Body { return b.With("channelCode", "direct") }, curl.Variation{}),
 		{
 			ID: "kit-parameters/unknown-fields-of-users-are-ignored", Requirement: "PAR-8", Title: "A user with a field that the contract does not know is taken", Capability: Kit,
 			Run: func(ctx context.Context, c *Case) {
-				c.WantSuccess("authSync of a user with an additional field", c.SendKit(ctx, authSync, c.Bound(ctx).users(add, someUser().With("nickName", "小张"))))
+				c.WantSuccess("authSync of a user with an additional field", c.SendKit(ctx, authSync, c.bound(ctx).users(add, c.someUser().With("nickName", "小张"))))
 			},
 		},
 		{
 			ID: "kit-parameters/missing-parameter-has-its-code", Requirement: "PAR-3", Title: "A missing mandatory parameter of a kit call is answered with 000002", Capability: Kit,
 			Run: func(ctx context.Context, c *Case) {
-				if a := c.SendKit(ctx, tenantSync, c.KitShared(ctx).sync(add).Without("tenantId")); a.Refused() && a.Status == 200 { // judged elsewhere
+				if a := c.SendKit(ctx, tenantSync, c.kitShared(ctx).sync(add).Without("tenantId")); a.Refused() && a.Status == 200 { // judged elsewhere
 					c.WantCode("tenantSync without tenantId", a, "000002")
 				}
 			},
@@ -473,7 +492,7 @@ func kitParameterChecks() []Check {
 		{
 			ID: "kit-parameters/get-is-refused", Requirement: "PAR-10", Title: "A kit call with GET is refused, and the service goes on", Capability: Kit,
 			Run: func(ctx context.Context, c *Case) {
-				t := c.KitShared(ctx)
+				t := c.kitShared(ctx)
 				c.refusedCalmly("tenantSync with GET", c.SendKit(ctx, tenantSync, t.sync(add), curl.Variation{Method: "GET"}))
 				c.WantSuccess("tenantSync after that", c.SendKit(ctx, tenantSync, t.sync(add)))
 			},
@@ -487,22 +506,22 @@ func kitDebugChecks() []Check {
 		checks = append(checks, Check{
 			ID: "kit-debug/" + kebab(call) + "-succeeds", Requirement: "KIT-60", Title: "A debug " + call + " about an enterprise that nobody has heard of succeeds", Capability: Kit,
 			Run: func(ctx context.Context, c *Case) {
-				c.KitShared(ctx) // so that it is known which digests are taken
-				c.WantSuccess("debug "+call, c.SendKit(ctx, call, c.kitCalls(newTenant(nil))[n].body().With("testFlag", 1)))
+				c.kitShared(ctx) // so that it is known which digests are taken
+				c.WantSuccess("debug "+call, c.SendKit(ctx, call, c.kitCalls(ctx, c.newTenant(nil))[n].body().With("testFlag", 1)))
 			},
 		})
 	}
 	return append(checks, Check{
 		ID: "kit-debug/repeat-in-any-order", Requirement: "KIT-61", Title: "Unchanged debug kit calls succeed twice, the second time in reverse order", Capability: Kit,
 		Run: func(ctx context.Context, c *Case) {
-			c.KitShared(ctx)
-			t := newTenant(nil)
+			c.kitShared(ctx)
+			t := c.newTenant(nil)
 			type saved struct {
 				call string
 				body Body
 			}
 			var good []saved
-			for _, k := range c.kitCalls(t) {
+			for _, k := range c.kitCalls(ctx, t) {
 				s := saved{k.name, k.body().With("testFlag", 1)}
 				if c.SendKit(ctx, s.call, s.body).Succeeded() { // the first time is judged elsewhere
 					good = append(good, s)

@@ -140,7 +140,11 @@ func (c *Case) SendTwice(ctx context.Context, what string, r curl.Request) (firs
 	again := r
 	again.Again = true
 	c.requests = append(c.requests, r, again)
-	sent, err := r.Sent(c.env.keyOf(r), time.Now(), strings.ToUpper(randomHex(32)))
+	now := time.Now()
+	if r.Scheme == curl.Kit {
+		r = c.env.read(r, now)
+	}
+	sent, err := r.Sent(c.env.keyOf(r), now, strings.ToUpper(randomHex(32)))
 	if err != nil {
 		c.abort("%s: %v", what, err)
 	}
@@ -158,13 +162,19 @@ func (c *Case) SendTwice(ctx context.Context, what string, r curl.Request) (firs
 // SendTogether makes several calls at the same time.
 func (c *Case) SendTogether(ctx context.Context, what string, requests []curl.Request) []*Answer {
 	answers, errs := make([]*Answer, len(requests)), make([]error, len(requests))
+	var joins []func()
 	var wg sync.WaitGroup
 	for n, r := range requests {
 		r.Together = true
 		c.requests = append(c.requests, r)
-		wg.Go(func() { answers[n], errs[n] = c.env.exchange(ctx, r) })
+		own, _, join := branch(ctx)
+		joins = append(joins, join)
+		wg.Go(func() { answers[n], errs[n] = c.env.exchange(own, r) })
 	}
 	wg.Wait()
+	for _, join := range joins {
+		join() // in the order of the requests, whichever was sent first
+	}
 	for n, a := range answers {
 		if errs[n] != nil {
 			c.abort("%s: %v", what, errs[n])

@@ -19,9 +19,9 @@ type onceTour struct {
 // guide makes the calls of a tour. It ends early when one gets no answer, or set-up fails; what was seen until then is judged.
 type guide func(ctx context.Context, c *Case, send func(what string, r curl.Request, fault bool) *Answer)
 
-func (c *Case) tourOf(ctx context.Context, o *onceTour, g guide) []stop {
+func (c *Case) tourOf(ctx context.Context, name string, o *onceTour, g guide) []stop {
 	o.once.Do(func() {
-		tour := Check{Run: func(ctx context.Context, c *Case) {
+		tour := Check{ID: name, Run: func(ctx context.Context, c *Case) {
 			g(ctx, c, func(what string, r curl.Request, fault bool) *Answer {
 				a := c.SendRequest(ctx, what, r)
 				o.stops = append(o.stops, stop{what: what, request: r, answer: a, fault: fault})
@@ -59,6 +59,7 @@ func shapeChecks(prefix, capability string, tour func(ctx context.Context, c *Ca
 				looked++
 				if problem := s.look(at); problem != "" {
 					c.requests = append(c.requests, at.request)
+					c.saw(at.answer)
 					c.Errorf("%s: %s", at.what, problem)
 				}
 			}
@@ -94,7 +95,8 @@ func answerShapes(of string, known func(code string) bool) []shape {
 			}
 			return fmt.Sprintf("expected Content-Type application/json, got %q", s.answer.ContentType)
 		}},
-		{"result-code-is-six-digits-of-text", "ANS-4", "Every answer to " + of + " is a JSON object with a resultCode of six digits",
+		{
+			"result-code-is-six-digits-of-text", "ANS-4", "Every answer to " + of + " is a JSON object with a resultCode of six digits",
 			func(s stop) bool { return s.answer.Status == 200 }, func(s stop) string {
 				raw := s.answer.Fields["resultCode"]
 				switch {
@@ -104,7 +106,8 @@ func answerShapes(of string, known func(code string) bool) []shape {
 					return fmt.Sprintf("expected resultCode as text of six digits, got %s", orNone(raw))
 				}
 				return ""
-			}},
+			},
+		},
 		{"result-code-is-a-published-one", "ANS-5", "Every resultCode in answers to " + of + " is one of the published ones", codedStop, func(s stop) string {
 			if known(s.answer.Code) {
 				return ""

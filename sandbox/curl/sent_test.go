@@ -191,8 +191,10 @@ func TestSent_AndLine_SendTheSame(t *testing.T) {
 					assert.Equal(t, len(now.header[name]), len(later.header[name]), name)
 				}
 				if tc.v.RawToken {
-					assert.Contains(t, now.query[strings.Index(now.query, "authToken="):], "+")
-					assert.Contains(t, later.query[strings.Index(later.query, "authToken="):], "+")
+					for _, query := range []string{now.query, later.query} {
+						_, token, _ := strings.Cut(query, "authToken=")
+						assert.Contains(t, token, "+")
+					}
 				}
 			})
 		}

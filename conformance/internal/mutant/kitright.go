@@ -10,18 +10,25 @@ import (
 	"github.com/isvkit/isvkit/sdk/secret"
 )
 
-// kitSecret decrypts client secrets for every ISV of this process; a key takes its time.
-var kitSecret = sync.OnceValue(func() *secret.OAEP {
+// kitKey is the private key of every ISV of this process; one takes its time.
+var kitKey = sync.OnceValue(func() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 3072)
 	if err != nil {
 		panic(err) // does not fail
 	}
-	oaep, err := secret.NewOAEP(secret.OAEPConfig{Key: key})
+	return key
+})
+
+// kitSecretOf decrypts client secrets with some digests; none are all.
+func kitSecretOf(digests ...secret.Digests) *secret.OAEP {
+	oaep, err := secret.NewOAEP(secret.OAEPConfig{Key: kitKey(), Digests: digests})
 	if err != nil {
 		panic(err) // the key is ours
 	}
 	return oaep
-})
+}
+
+var kitSecret = sync.OnceValue(func() *secret.OAEP { return kitSecretOf() })
 
 // KitPublicKey is what the ISVs of this package gave the marketplace to encrypt client secrets with.
 func KitPublicKey() string { return kitSecret().PublicKeyText() }

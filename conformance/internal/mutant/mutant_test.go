@@ -122,7 +122,7 @@ func TestMutants_AreCaught(t *testing.T) {
 		names[m.Name] = true
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
-			r := judge(t, m)
+			r := judgeWith(t, m, baseCapabilities)
 			got := failed(r)
 			for _, id := range m.Caught {
 				assert.Contains(t, got, id, "not caught")
@@ -164,7 +164,7 @@ func errored(r *conformance.Report) []string {
 func TestMutants_CoverEveryCheck(t *testing.T) {
 	t.Parallel()
 	covered := map[string]bool{}
-	for _, m := range mutant.Mutants() {
+	for _, m := range slices.Concat(mutant.Mutants(), mutant.OtherMutants()) {
 		for _, id := range m.Caught {
 			covered[id] = true
 		}
@@ -186,7 +186,7 @@ func TestMutants_WarnedFitsTheLevels(t *testing.T) {
 		require.True(t, ok, c.ID)
 		levels[c.ID] = rule.Level
 	}
-	for _, m := range mutant.Mutants() {
+	for _, m := range slices.Concat(mutant.Mutants(), mutant.OtherMutants()) {
 		must := slices.ContainsFunc(m.Caught, func(id string) bool { return levels[id] == requirements.Must })
 		if m.Warned {
 			assert.False(t, must, m.Name)

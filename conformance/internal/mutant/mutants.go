@@ -26,6 +26,9 @@ type Mutant struct {
 	Allowed []string
 	// Warned says that only a SHOULD or MAY is broken, so that the verdict stays conformant.
 	Warned bool
+
+	// With are the capabilities that it is judged with, and Run the checks. nil: those of the base calls, and all of them.
+	With, Run []string
 }
 
 // wire makes a mutant that changes what goes over the wire.
@@ -98,7 +101,7 @@ func Variants() []Mutant {
 		})},
 		{Name: "000001 for everything about the signature", Build: wire(func(c *call) *answer {
 			a := c.pass()
-			if a.code() == "000002" && !c.trusted() {
+			if a.code() == "000002" && !c.trusted() && !c.kitTrusted() {
 				return a.set("resultCode", "000001")
 			}
 			return a

@@ -58,6 +58,7 @@ type App struct {
 
 	mu        sync.Mutex
 	instances map[string]*instance
+	seen      map[string]bool // what kit mutants were told about
 }
 
 type instance struct {
@@ -84,10 +85,17 @@ func New(keys Keys, marketURL string) (*ISV, error) {
 
 // serve makes the handler, for the key that it verifies with.
 func (i *ISV) serve(key string) (http.Handler, error) {
-	return provider.NewHandler(i.App, provider.Config{
+	return i.serveWith(key, func(*provider.Config) {})
+}
+
+// serveWith is serve with a change of the configuration.
+func (i *ISV) serveWith(key string, change func(*provider.Config)) (http.Handler, error) {
+	cfg := provider.Config{
 		BaseKeys: []string{key}, GeneralKeys: []string{i.Keys.General}, Market: i.App.market, Logger: slog.New(slog.DiscardHandler),
 		KitKeys: []string{i.Keys.Kit}, KitSecret: kitSecret(), LicenseKeys: []string{i.Keys.License}, V1: provider.V1Config{Keys: []string{i.Keys.V1}},
-	})
+	}
+	change(&cfg)
+	return provider.NewHandler(i.App, cfg)
 }
 
 // NewInstance implements provider.Application.
