@@ -41,7 +41,7 @@ func judgeWith(t *testing.T, m mutant.Mutant, capabilities []string, charging ..
 	r, err := conformance.Run(t.Context(), conformance.Options{
 		Target: server.URL + "/saasproduce", BaseKey: keys.Base, GeneralKey: keys.General, AK: keys.AK, SK: keys.SK,
 		KitKey: keys.Kit, KitPublicKey: mutant.KitPublicKey(), V1Key: keys.V1, LicenseKey: keys.License,
-		MarketListener: listener, Charging: charging, With: capabilities,
+		MarketListener: listener, Charging: charging, With: capabilities, Run: m.Run,
 		AnswerLimit: mutant.AnswerLimit, ReadyLimit: mutant.AnswerLimit / 2,
 	})
 	require.NoError(t, err)
