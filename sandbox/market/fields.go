@@ -69,6 +69,10 @@ func (p *Policy) Asked(category string) []string {
 	for i := range p.Papers {
 		add(p.Papers[i].When)
 	}
+	for i := range p.Onboarding {
+		add(p.Onboarding[i].When)
+		add(p.Onboarding[i].Done)
+	}
 	for i := range p.Charges {
 		add(p.Charges[i].When)
 	}
@@ -81,4 +85,24 @@ func (p *Policy) Asked(category string) []string {
 		}
 	}
 	return asked
+}
+
+// Who answers a field.
+const (
+	FromProfile = "profile" // the seller; also where From is empty
+	FromReport  = "report"  // the report of the conformance runner
+	FromPackage = "package" // the linter of a package
+)
+
+// FieldPaths are the paths of Fields in the order of fields.yaml, in which people are asked.
+func FieldPaths() []string {
+	var root yaml.Node
+	if err := yaml.Unmarshal(fieldsYAML, &root); err != nil {
+		panic("market: fields.yaml: " + err.Error()) // it is embedded, and a test reads it
+	}
+	var paths []string
+	for i := 0; i+1 < len(root.Content[0].Content); i += 2 {
+		paths = append(paths, root.Content[0].Content[i].Value)
+	}
+	return paths
 }

@@ -111,6 +111,7 @@ type Step struct {
 	When  *Test    `yaml:"when"`
 	Takes *Span    `yaml:"takes"` // how long the market needs
 	Needs []string `yaml:"needs"` // papers, by id
+	Done  *Test    `yaml:"done"`  // how a profile shows that the step is taken; nil where it cannot
 	Opens string   `yaml:"opens"` // what is possible after it
 }
 
