@@ -36,6 +36,7 @@ func commands() []verb {
 		{"run", "--target URL --market-listen ADDRESS [flags]", "judge an ISV that is running", judge},
 		{"list", "[--json] [flags that select]", "show every check, its requirement and level", list},
 		{"explain", "ID", "tell about a check, a requirement or an ambiguity: the rule, its source, why, how to mend", explain},
+		{"readiness", "--market NAME --category C --profile FILE", "tell whether you may list on a market, and what it costs; readiness --help tells more", ready},
 	}
 }
 
