@@ -264,8 +264,8 @@ func (r *reader) field(a *answers, key, value *yaml.Node, path, inside string, f
 		return
 	}
 	var names []string
-	for path := range fields {
-		if rest, ok := strings.CutPrefix(path, prefix(inside)); ok {
+	for path, f := range fields {
+		if rest, ok := strings.CutPrefix(path, prefix(inside)); ok && (f.From == "" || f.From == market.FromProfile) {
 			first, _, _ := strings.Cut(rest, ".")
 			names = append(names, first)
 		}
@@ -277,11 +277,13 @@ func (r *reader) field(a *answers, key, value *yaml.Node, path, inside string, f
 	r.problem(key, at, "is no name that a market asks for; %s", hint)
 }
 
-// elsewhere is where an answer belongs that is at the wrong level: a field of one market, or one that two markets understand differently.
+// elsewhere is where an answer belongs that is at the wrong level: a field, or a group of them, of one market, or one that two markets understand differently.
 func (r *reader) elsewhere(field string) string {
 	for _, name := range slices.Sorted(maps.Keys(r.known.markets)) {
-		if _, ok := r.known.markets[name].fields[field]; ok {
-			return join(join(keyMarkets, name), field)
+		for path := range r.known.markets[name].fields {
+			if path == field || strings.HasPrefix(path, field+".") {
+				return join(join(keyMarkets, name), field)
+			}
 		}
 	}
 	return ""

@@ -278,6 +278,11 @@ func (j *judge) conditions(costs Costs) []Condition {
 	return all
 }
 
+// sells says whether one of the categories asked for is among these; none means all.
+func (j *judge) sells(categories []string) bool {
+	return slices.ContainsFunc(j.categories, func(c market.Category) bool { return concerns(categories, c.ID) })
+}
+
 func concerns(categories []string, id string) bool {
 	return len(categories) == 0 || slices.Contains(categories, id)
 }
@@ -376,7 +381,7 @@ func (j *judge) findings(t market.Test) []string {
 
 // papers are those that are asked of this seller: by a condition that concerns it, or by the document's own list.
 func (j *judge) papers(conditions []Condition) []Paper {
-	var all []Paper
+	all := []Paper{}
 	for _, paper := range j.Policy.Papers {
 		p := Paper{ID: paper.ID, Name: paper.Name, Says: paper.Says, For: []string{}, Source: j.source(paper.Source)}
 		concerned := j.Policy.Concerns(paper.When, j.answer, j.At)
@@ -432,7 +437,7 @@ func (j *judge) steps(r *Result) []Step {
 	all := []Step{}
 	var hindering []string
 	for _, s := range j.Policy.Onboarding {
-		if j.Policy.Concerns(s.When, j.answer, j.At).Outcome == market.Fails {
+		if !j.sells(s.Categories) || j.Policy.Concerns(s.When, j.answer, j.At).Outcome == market.Fails {
 			continue
 		}
 		step := Step{ID: s.ID, Says: s.Says, By: s.By, Takes: takes(s.Takes), Papers: []string{}, Conditions: []string{}, Source: j.source(s.Source)}

@@ -232,7 +232,11 @@ func (t *text) report() {
 		return
 	}
 	t.heading("CONFORMANCE REPORT")
-	t.line("  %s, of %s, for %s: %d checks passed, %s failed", f.Verdict, f.Judged, strings.Join(f.Charging, ", "), f.Passed, count(f.Failed, "MUST"))
+	what := fmt.Sprintf("%s, judged on %s for %s", f.Verdict, f.Judged, strings.Join(f.Charging, ", "))
+	if f.Failed > 0 {
+		what += ", " + count(f.Failed, "check") + " failed"
+	}
+	t.line("  %s", what)
 }
 
 func (t *text) extension() {
@@ -246,7 +250,7 @@ func (t *text) extension() {
 		count(len(e.Broken()), "MUST"), count(advice, "piece")+" of advice")
 	for _, f := range e.Findings {
 		if f.Level != requirements.Must {
-			t.item(2, f.Rule, f.Where()+": "+f.Seen+"; better: "+f.Mend)
+			t.item(2, "", f.Rule+" "+f.Where()+": "+f.Seen+"; better: "+f.Mend)
 		}
 	}
 }

@@ -92,6 +92,7 @@ func (c checker) rules() {
 		at := fmt.Sprintf("onboarding.%d", i)
 		c.test(at+".when", step.When)
 		c.known(at+".needs", step.Needs, c.papers, "paper")
+		c.known(at+".categories", step.Categories, c.categories, "category")
 		c.test(at+".done", step.Done)
 	}
 	c.list("charges", len(p.Charges), func(i int) *Rule { return &p.Charges[i].Rule })

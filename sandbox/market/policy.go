@@ -106,13 +106,14 @@ type Condition struct {
 
 // Step is one step of onboarding. Steps are taken in the order of the document.
 type Step struct {
-	Rule  `yaml:",inline"`
-	By    string   `yaml:"by"` // seller or market
-	When  *Test    `yaml:"when"`
-	Takes *Span    `yaml:"takes"` // how long the market needs
-	Needs []string `yaml:"needs"` // papers, by id
-	Done  *Test    `yaml:"done"`  // how a profile shows that the step is taken; nil where it cannot
-	Opens string   `yaml:"opens"` // what is possible after it
+	Rule       `yaml:",inline"`
+	Categories []string `yaml:"categories"` // which it concerns; none means all
+	By         string   `yaml:"by"`         // seller or market
+	When       *Test    `yaml:"when"`
+	Takes      *Span    `yaml:"takes"` // how long the market needs
+	Needs      []string `yaml:"needs"` // papers, by id
+	Done       *Test    `yaml:"done"`  // how a profile shows that the step is taken; nil where it cannot
+	Opens      string   `yaml:"opens"` // what is possible after it
 }
 
 // Span is a time between two lengths.
