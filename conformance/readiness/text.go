@@ -246,7 +246,7 @@ func (t *text) extension() {
 	}
 	t.heading("EXTENSION PACKAGE")
 	advice := len(e.Findings) - len(e.Broken())
-	t.line("  %s %s, %s, %d bytes packed without static files: %s broken, %s", e.Name, e.Version, count(e.Files, "file"), e.Size,
+	t.line("  %s %s, %s, %d KiB packed without static files: %s broken, %s", e.Name, e.Version, count(e.Files, "file"), (e.Size+1023)>>10,
 		count(len(e.Broken()), "MUST"), count(advice, "piece")+" of advice")
 	for _, f := range e.Findings {
 		if f.Level != requirements.Must {

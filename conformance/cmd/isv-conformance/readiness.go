@@ -124,7 +124,8 @@ func listMarkets(set *market.Set, at time.Time) ([]byte, error) {
 			_, _ = fmt.Fprintf(w, "\t%s\t%s\n", c.ID, about)
 		}
 	}
-	return b.Bytes(), w.Flush()
+	err := w.Flush()
+	return b.Bytes(), err
 }
 
 func emptyProfile(set *market.Set, o readinessFlags, at time.Time) ([]byte, error) {

@@ -266,6 +266,11 @@ func TestProgram_IsvMinimalIsConformant(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(written), `"verdict": "conformant"`)
 	t.Log(stdout)
+
+	// With this report the sample ISV may list.
+	code, stdout, stderr = built(t, program, "readiness", "--market", "koogallery", "--category", "saas", "--profile", filepath.Join(samples, "isv.yaml"), "--report", file)
+	assert.Zero(t, code, stdout+stderr)
+	assert.Contains(t, stdout, "READY: all 10 conditions hold")
 }
 
 func TestProgram_BrokenIsvMinimalIsNot(t *testing.T) {
