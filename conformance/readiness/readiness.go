@@ -655,7 +655,7 @@ func (j *judge) fees() []Fee {
 		}
 	}
 	for _, f := range j.Policy.Fees.Rates {
-		if f.Dates.Holds(today) {
+		if f.Holds(today) {
 			add("fee", f.Rule, f.Categories, "")
 		}
 	}

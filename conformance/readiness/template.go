@@ -120,7 +120,7 @@ func (t *templater) tree(n *tree, indent string) {
 		}
 		return
 	}
-	answers := ""
+	var answers string
 	switch f := n.field; {
 	case f.Kind == market.KindYesNo:
 		answers = "true or false"
