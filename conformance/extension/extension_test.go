@@ -639,10 +639,10 @@ func FuzzLint(f *testing.F) {
 	f.Add("a: &a [*a]", `{{ define "a" }}{{ include "a" . }}{{ end }}{{ include "a" . }}`, "image: [a: {b: c}]", "kind: 1", "!x\n")
 	f.Add("icon: data:image/svg+xml\nscreenshots: [data:image/,]", "{{((((", "image: {repository: 1, tag: {}}", "rules: {}", "[")
 	f.Fuzz(func(t *testing.T, manifest, template, values, permissions, ignore string) {
-		files := good()
-		files["extension.yaml"], files["charts/backend/templates/deployment.yaml"], files["charts/backend/values.yaml"] = manifest, template, values
-		files["permissions.yaml"], files[".helmignore"], files["values.yaml"] = permissions, ignore, values
-		p, err := extension.FromFS(folder(files))
+		p, err := extension.FromFS(folder(map[string]string{
+			"extension.yaml": manifest, "permissions.yaml": permissions, ".helmignore": ignore, "values.yaml": values,
+			"charts/backend/templates/deployment.yaml": template, "charts/backend/values.yaml": values, "charts/backend/Chart.yaml": "name: backend",
+		}))
 		require.NoError(t, err)
 		for _, finding := range p.Lint().Findings {
 			require.NotEmpty(t, finding.Seen)

@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -209,7 +210,9 @@ func (l *linter) charts(manifest) {
 func (l *linter) size(m manifest) int64 {
 	folder := path.Clean("./" + m.plain("staticFileDirectory"))
 	var packed counter
-	zipped := gzip.NewWriter(&packed)
+	zipped := packers.Get().(*gzip.Writer)
+	defer packers.Put(zipped)
+	zipped.Reset(&packed)
 	archive := tar.NewWriter(zipped)
 	for _, name := range l.p.names() {
 		if folder != "." && strings.HasPrefix(name, folder+"/") {
@@ -226,6 +229,9 @@ func (l *linter) size(m manifest) int64 {
 	}
 	return int64(packed)
 }
+
+// packers are kept because each has tables of a megabyte.
+var packers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
 type counter int64
 
