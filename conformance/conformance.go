@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/isvkit/isvkit/conformance/internal/cause"
 	"github.com/isvkit/isvkit/conformance/internal/selection"
 	"github.com/isvkit/isvkit/conformance/report"
 	"github.com/isvkit/isvkit/conformance/suite"
@@ -352,7 +353,7 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 
 	env := &suite.Env{
 		Target: opts.Target, Replicas: opts.Replicas, Seed: opts.Seed, BaseKey: opts.BaseKey, GeneralKey: opts.GeneralKey, Client: opts.Client,
-		KitKey: opts.KitKey, KitPublicKey: opts.publicKey(), V1Key: opts.V1Key, LicenseKey: opts.LicenseKey,
+		KitKey: opts.KitKey, KitPublicKey: opts.publicKey(), V1Key: opts.V1Key, LicenseKey: opts.LicenseKey, SK: opts.SK,
 		Charging: opts.Charging, With: opts.With, Readings: plan.Readings,
 		AnswerLimit: opts.AnswerLimit, ReadyLimit: opts.ReadyLimit, UsageWait: opts.UsageWait, PollEvery: 100 * time.Millisecond,
 	}
@@ -379,6 +380,7 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	if problem := ours.Load(); problem != nil {
 		r.Problem = *problem
 	}
+	r.Hide(opts.secrets())
 	r.Judge()
 	if opts.Hold != nil {
 		opts.Hold(r)
@@ -398,6 +400,7 @@ func begin(opts Options, started time.Time) *Report {
 func Unjudged(opts Options, problem error) *Report {
 	r := begin(opts.withDefaults(), time.Now())
 	r.Problem = problem.Error()
+	r.Hide(opts.secrets())
 	r.Judge()
 	return r
 }
@@ -460,11 +463,7 @@ func runChecks(ctx context.Context, env *suite.Env, opts *Options, plan *selecti
 		default:
 			result = suite.Execute(ctx, env, &e.Check, e.Mode)
 		}
-		results[n] = report.Check{
-			ID: e.Check.ID, Requirement: e.Check.Requirement, Level: e.Rule.Level, Title: e.Check.Title, Status: result.Status,
-			Messages: append([]string{}, result.Messages...), Curl: result.Curl, DurationMS: result.Duration.Milliseconds(),
-			Known: e.Known, Contested: e.Contested,
-		}
+		results[n] = told(e, result)
 		if opts.Progress != nil && e.Reason == "" {
 			mu.Lock()
 			defer mu.Unlock()
@@ -491,6 +490,32 @@ func runChecks(ctx context.Context, env *suite.Env, opts *Options, plan *selecti
 	env.AwaitUsage(ctx)
 	each(true)
 	return results
+}
+
+// told is a check as the report has it.
+func told(e *selection.Entry, result suite.Result) report.Check {
+	c := report.Check{
+		ID: e.Check.ID, Requirement: e.Check.Requirement, Level: e.Rule.Level, Title: e.Check.Title, Status: result.Status,
+		Rule: e.Rule.Text, Source: append([]string{}, e.Rule.Source...),
+		Messages: append([]string{}, result.Messages...), Known: e.Known, Contested: e.Contested,
+		Curl: result.Curl, Attempts: []report.Attempt{}, AttemptsLeft: result.Left, DurationMS: result.Duration.Milliseconds(),
+	}
+	if len(c.Curl) > report.MostCurl {
+		c.Curl = ""
+	}
+	for _, a := range result.Attempts {
+		c.Attempts = append(c.Attempts, report.NewAttempt(a))
+	}
+	if result.Status == suite.Fail {
+		c.Cause, c.Why, c.Mend = cause.Of(result.Attempts), e.Rule.Why, e.Rule.Mend
+		c.Again = report.NewAgain(result.Requests, result.Orders)
+	}
+	return c
+}
+
+// secrets are what no report may show.
+func (o *Options) secrets() []string {
+	return []string{o.BaseKey, o.GeneralKey, o.KitKey, o.V1Key, o.LicenseKey, o.SK}
 }
 
 var versionLine = regexp.MustCompile(`(?m)^  version: (\S+)$`)

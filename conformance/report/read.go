@@ -47,8 +47,8 @@ func Parse(text []byte) (*Report, error) {
 	return &r, nil
 }
 
-// Again reports whether a check is one to run again: it did not pass and did not come out as it was known to.
-func (c *Check) Again() bool {
+// Rerun reports whether a check is one to run again: it did not pass and did not come out as it was known to.
+func (c *Check) Rerun() bool {
 	switch c.Outcome {
 	case suite.Pass, suite.NotApplicable, KnownFailing:
 		return false

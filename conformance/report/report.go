@@ -4,8 +4,11 @@ package report
 import (
 	"encoding/json"
 	"io"
+	"net/http"
+	"strings"
 	"time"
 
+	"github.com/isvkit/isvkit/conformance/internal/hide"
 	"github.com/isvkit/isvkit/conformance/suite"
 	"github.com/isvkit/isvkit/openapi/requirements"
 )
@@ -84,11 +87,102 @@ type Check struct {
 	Status      suite.Status       `json:"status"`  // what was seen
 	Outcome     Outcome            `json:"outcome"` // what it means
 	Title       string             `json:"title"`
-	Messages    []string           `json:"messages"`
-	Contested   string             `json:"contested,omitempty"` // why a failure is a warning whatever its level
-	Known       bool               `json:"known,omitempty"`     // it was said to fail
-	Curl        string             `json:"curl"`
-	DurationMS  int64              `json:"durationMs"`
+	Rule        string             `json:"rule"`
+	Source      []string           `json:"source"`
+	Messages    []string           `json:"messages"`              // what was expected and what was got
+	Cause       string             `json:"likelyCause,omitempty"` // a guess from what came over the wire
+	Why         string             `json:"why,omitempty"`         // what goes wrong otherwise; of failures
+	Mend        string             `json:"mend,omitempty"`        // of failures
+	Contested   string             `json:"contested,omitempty"`   // why a failure is a warning whatever its level
+	Known       bool               `json:"known,omitempty"`       // it was said to fail
+	Curl        string             `json:"curl"`                  // a line that sends the requests of a failure again
+	Attempts    []Attempt          `json:"attempts"`              // what was sent and came back
+	// AttemptsLeft is how many more attempts there were.
+	AttemptsLeft int    `json:"attemptsLeft,omitempty"`
+	Again        *Again `json:"again,omitempty"` // what replay sends; of failures
+	DurationMS   int64  `json:"durationMs"`
+}
+
+// Attempt is one HTTP exchange.
+type Attempt struct {
+	From     string `json:"from"` // marketplace or isv: who asked
+	Request  Side   `json:"request"`
+	Answer   Side   `json:"answer"`
+	Error    string `json:"error,omitempty"` // no answer, or not all of it
+	Refused  string `json:"refused,omitempty"`
+	Purposed bool   `json:"onPurpose,omitempty"` // the marketplace answered wrongly on purpose
+	// DurationMS is until the last byte of the answer.
+	DurationMS int64 `json:"durationMs"`
+}
+
+// Side is one half of an attempt.
+type Side struct {
+	Method string            `json:"method,omitempty"`
+	URL    string            `json:"url,omitempty"`
+	Status int               `json:"status,omitempty"`
+	Header map[string]string `json:"header,omitempty"`
+	Body   string            `json:"body"`  // the beginning of it
+	Bytes  int               `json:"bytes"` // of the whole
+
+	header http.Header
+}
+
+// The two who ask.
+const (
+	FromMarketplace = "marketplace"
+	FromISV         = "isv"
+)
+
+// NewAttempt is an attempt as reports have it, before [Report.Hide].
+func NewAttempt(a suite.Attempt) Attempt {
+	from := FromMarketplace
+	if a.Asked {
+		from = FromISV
+	}
+	body := func(b []byte) string { return strings.ToValidUTF8(string(b), "\uFFFD") }
+	return Attempt{
+		From: from, Error: a.Err, Refused: a.Note, Purposed: a.Fault, DurationMS: a.Duration.Milliseconds(),
+		Request: Side{Method: a.Method, URL: a.URL, Body: body(a.RequestBody), Bytes: a.RequestSize, header: a.RequestHeader},
+		Answer:  Side{Status: a.Status, Body: body(a.AnswerBody), Bytes: a.AnswerSize, header: a.AnswerHeader},
+	}
+}
+
+// Hide takes secrets out: the given ones wherever they stand and however they are written, and what the ISV or a call gives under a name
+// that promises a secret.
+func (r *Report) Hide(keys []string) {
+	s := hide.New(keys...)
+	for _, target := range append([]string{r.Target}, r.Replicas...) {
+		s.LearnURL(target)
+	}
+	for _, c := range r.Checks {
+		for _, a := range c.Attempts {
+			s.Learn(a.Answer.Body)
+		}
+	}
+	r.Target, r.Problem, r.Build = s.URL(r.Target), s.Known(r.Problem), s.Known(r.Build)
+	for n := range r.Replicas {
+		r.Replicas[n] = s.URL(r.Replicas[n])
+	}
+	for n := range r.Checks {
+		c := &r.Checks[n]
+		for m := range c.Messages {
+			c.Messages[m] = s.Known(c.Messages[m])
+		}
+		c.Cause, c.Curl = s.Known(c.Cause), s.Known(c.Curl)
+		for m := range c.Attempts {
+			a := &c.Attempts[m]
+			a.Error, a.Refused = s.Known(a.Error), s.Known(a.Refused)
+			for _, side := range []*Side{&a.Request, &a.Answer} {
+				side.URL, side.Body, side.Header = s.URL(side.URL), s.Text(side.Body), s.Header(side.header)
+				if len(side.Header) == 0 {
+					side.Header = nil
+				}
+			}
+		}
+		if c.Again != nil {
+			c.Again.hide(s)
+		}
+	}
 }
 
 // Judge gives every check its outcome, counts them, and derives the verdict: a failure that counts decides, then whatever could not be

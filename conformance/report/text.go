@@ -15,27 +15,63 @@ const width = 110
 
 // WriteText writes the report for people: what is wrong first, then warnings, then what could not be judged, then the counts and the
 // verdict.
-func (r *Report) WriteText(w io.Writer) error {
+func (r *Report) WriteText(w io.Writer) error { return r.writeText(w, false) }
+
+// WriteColours is WriteText for a terminal that shows colours.
+func (r *Report) WriteColours(w io.Writer) error { return r.writeText(w, true) }
+
+func (r *Report) writeText(w io.Writer, colours bool) error {
 	rules, err := requirements.Load()
 	if err != nil {
 		return err
 	}
 	var b strings.Builder
-	t := &text{&b, rules}
-	fmt.Fprintf(&b, "Target    %s\n", r.Target)
-	fmt.Fprintf(&b, "Judged    charging %s%s, suite %s, contract %s, %d checks in %v\n", strings.Join(r.Charging, ", "), with(r.With), r.SuiteVersion,
-		r.ContractVersion, len(r.Checks), (time.Duration(r.DurationMS) * time.Millisecond).Round(100*time.Millisecond))
-	t.failed("NOT AS THE CONTRACT SAYS", r.Failures())
-	t.failed("WARNINGS (these do not change the verdict)", r.Warnings())
+	t := &text{b: &b, rules: rules, colours: colours}
+	fmt.Fprintf(&b, "Target    %s\n", strings.Join(append([]string{r.Target}, r.Replicas...), " "))
+	if r.Build != "" {
+		fmt.Fprintf(&b, "Build     %s\n", r.Build)
+	}
+	fmt.Fprintf(&b, "Judged    charging %s%s, suite %s, contract %s, seed %d, %d checks in %v\n", strings.Join(r.Charging, ", "), with(r.With), r.SuiteVersion,
+		r.ContractVersion, r.Seed, len(r.Checks), (time.Duration(r.DurationMS) * time.Millisecond).Round(100*time.Millisecond))
+	if r.Level == LevelShould {
+		fmt.Fprintf(&b, "          SHOULD counts as much as MUST\n")
+	}
+	if len(r.Readings) > 0 {
+		fmt.Fprintf(&b, "          read as %s\n", strings.Join(r.Readings, ", "))
+	}
+	if r.Problem != "" {
+		t.heading("PROBLEM", red)
+		t.item("", r.Problem)
+	}
+	t.failed("NOT AS THE CONTRACT SAYS", red, r.Failures())
 	t.passedUnexpectedly(r.pick(func(c Check) bool { return c.Outcome == UnexpectedPass }))
+	t.failed("WARNINGS (these do not change the verdict)", yellow, r.Warnings())
 	t.others("KNOWN TO FAIL, AND DID", r.pick(func(c Check) bool { return c.Outcome == KnownFailing }))
 	t.others("COULD NOT BE JUDGED", r.pick(func(c Check) bool { return c.Status == suite.Error }))
 	t.others("SKIPPED", r.pick(func(c Check) bool { return c.Status == suite.Skip }))
-	t.areas(r.Checks)
+	t.areas(r.Areas())
+	if failed := append(r.Failures(), r.Warnings()...); len(failed) > 0 {
+		fmt.Fprintf(&b, "\nTo go on: isv-conformance explain %s tells more; with --json REPORT, isv-conformance replay REPORT %s sends it again.\n", failed[0].ID, failed[0].ID)
+	}
 	fmt.Fprintf(&b, "\n%s\n", r.countsText())
-	fmt.Fprintf(&b, "Verdict: %s\n", r.verdictText())
+	fmt.Fprintf(&b, "Verdict: %s\n", t.paint(map[Verdict]string{Conformant: green, NotConformant: red, Error: yellow}[r.Verdict], r.verdictText()))
 	_, err = io.WriteString(w, b.String())
 	return err
+}
+
+// The colours, as terminals know them.
+const (
+	bold   = "1"
+	red    = "1;31"
+	green  = "1;32"
+	yellow = "1;33"
+)
+
+func (t *text) paint(colour, s string) string {
+	if !t.colours {
+		return s
+	}
+	return "\x1b[" + colour + "m" + s + "\x1b[0m"
 }
 
 func with(capabilities []string) string {
@@ -83,28 +119,39 @@ func (r *Report) wholeVerdict() string {
 }
 
 type text struct {
-	b     *strings.Builder
-	rules *requirements.Set
+	b       *strings.Builder
+	rules   *requirements.Set
+	colours bool
 }
 
-func (t *text) heading(title string) { fmt.Fprintf(t.b, "\n%s\n", title) }
+func (t *text) heading(title, colour string) { fmt.Fprintf(t.b, "\n%s\n", t.paint(colour, title)) }
 
 // failed writes checks that failed, with everything one needs to mend it. The rule is explained once, with its first check.
-func (t *text) failed(title string, checks []Check) {
+func (t *text) failed(title, colour string, checks []Check) {
 	if len(checks) == 0 {
 		return
 	}
-	t.heading(title)
+	t.heading(title, colour)
 	explained := map[string]bool{}
 	for _, c := range checks {
 		rule, _ := t.rules.Requirement(c.Requirement)
-		fmt.Fprintf(t.b, "\n%s %s  %s\n", c.Requirement, c.Level, c.ID)
+		fmt.Fprintf(t.b, "\n%s %s  %s\n", c.Requirement, c.Level, t.paint(bold, c.ID))
 		t.item("rule", rule.Text)
+		if !explained[c.Requirement] {
+			t.item("from", sources(rule.Source))
+		}
 		for _, m := range c.Messages {
 			t.item("seen", m)
 		}
+		for _, a := range c.shown() {
+			t.item("sent", a.sent())
+			t.item("came", a.came())
+		}
 		if c.Contested != "" {
 			t.item("note", c.Contested+".")
+		}
+		if c.Cause != "" {
+			t.item("cause", c.Cause)
 		}
 		if !explained[c.Requirement] {
 			t.item("why", rule.Why)
@@ -136,7 +183,7 @@ func (t *text) passedUnexpectedly(checks []Check) {
 	if len(checks) == 0 {
 		return
 	}
-	t.heading("KNOWN TO FAIL, BUT PASSED (take them off the list of known failures)")
+	t.heading("KNOWN TO FAIL, BUT PASSED (take them off the list of known failures)", red)
 	for _, c := range checks {
 		t.item("", c.ID)
 	}
@@ -150,7 +197,7 @@ func (t *text) others(title string, checks []Check) {
 	if len(checks) == 0 {
 		return
 	}
-	t.heading(title)
+	t.heading(title, bold)
 	var reasons []string
 	ids := map[string][]string{}
 	for _, c := range checks {
@@ -172,26 +219,16 @@ func (t *text) others(title string, checks []Check) {
 }
 
 // areas writes a line per area with its counts.
-func (t *text) areas(checks []Check) {
-	t.heading("CHECKS")
-	var areas []string
-	counts := map[string]map[Outcome]int{}
-	for _, c := range checks {
-		area, _, _ := strings.Cut(c.ID, "/")
-		if counts[area] == nil {
-			areas = append(areas, area)
-			counts[area] = map[Outcome]int{}
-		}
-		counts[area][c.Outcome]++
-	}
-	for _, area := range areas {
+func (t *text) areas(areas []Area) {
+	t.heading("CHECKS", bold)
+	for _, a := range areas {
 		var parts []string
-		for _, s := range []Outcome{suite.Pass, suite.Fail, UnexpectedPass, Warning, KnownFailing, suite.Error, suite.Skip, suite.NotApplicable} {
-			if n := counts[area][s]; n > 0 {
-				parts = append(parts, fmt.Sprintf("%d %s", n, s))
+		for _, o := range []Outcome{suite.Pass, suite.Fail, UnexpectedPass, Warning, KnownFailing, suite.Error, suite.Skip, suite.NotApplicable} {
+			if n := a.Counts[o]; n > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s", n, o))
 			}
 		}
-		fmt.Fprintf(t.b, "  %-18s %s\n", area, strings.Join(parts, ", "))
+		fmt.Fprintf(t.b, "  %-18s %s\n", a.Name, strings.Join(parts, ", "))
 	}
 }
 

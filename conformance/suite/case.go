@@ -101,7 +101,7 @@ func (c *Case) tell(result *Result) {
 			result.Left += len(asked) - most
 			break
 		}
-		result.Attempts = append(result.Attempts, x.asked())
+		result.Attempts = append(result.Attempts, c.env.asked(x))
 	}
 	if result.Status == Fail {
 		result.Curl = curl.Line(c.requests...)

@@ -53,6 +53,7 @@ type Env struct {
 	KitKey     string // of the kit calls of V2; needed with the capability Kit, and so is KitPublicKey
 	V1Key      string // of V1; needed with the capability V1
 	LicenseKey string // of licence calls; needed with the capability Licences
+	SK         string // that the ISV signs with, to recognise it where it does not belong
 	// KitPublicKey encrypts client secrets.
 	KitPublicKey *rsa.PublicKey
 

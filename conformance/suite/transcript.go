@@ -5,16 +5,23 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/isvkit/isvkit/sdk/signature"
 )
 
 // Attempt is one HTTP exchange of a check, as it went over the wire. Bodies are cut off at a limit; their sizes are true.
 type Attempt struct {
 	// Asked says that the ISV asked the marketplace. Otherwise the marketplace called the ISV.
 	Asked bool
-	// Note says what else there is to know, such as why the marketplace refused.
+	// Note says why the marketplace refused what the ISV asked.
 	Note string
+	// Fault says that the marketplace answered wrongly on purpose.
+	Fault bool
 
 	Method, URL   string
 	RequestHeader http.Header
@@ -205,7 +212,7 @@ func (t *tee) Read(p []byte) (int, error) {
 func (t *tee) Close() error { return t.from.Close() }
 
 // asked is a request of the ISV as an attempt.
-func (x Exchange) asked() Attempt {
+func (e *Env) asked(x Exchange) Attempt {
 	address := x.Path
 	if x.Query != "" {
 		address += "?" + x.Query
@@ -214,8 +221,35 @@ func (x Exchange) asked() Attempt {
 		Asked: true, Method: x.Method, URL: address, RequestBody: keep(nil, x.RequestBody), RequestSize: len(x.RequestBody),
 		Status: x.Status, AnswerBody: keep(nil, x.ResponseBody), AnswerSize: len(x.ResponseBody),
 	}
-	if x.Code != "" && x.Code != "MKT.0000" {
-		a.Note = "the marketplace refused it: " + x.Code + " " + x.Detail
+	switch {
+	case x.Fault != "":
+		a.Fault = true
+	case x.Code != "" && x.Code != "MKT.0000":
+		a.Note = strings.TrimSuffix(strings.TrimSpace(x.Code+" "+x.Detail), ".") + e.autopsy(x)
 	}
 	return a
+}
+
+// autopsy says how the signature of a usage push was made, if it was made with one of the known mistakes.
+func (e *Env) autopsy(x Exchange) string {
+	q, err := url.ParseQuery(x.Query)
+	if err != nil || x.Operation != opPush || !refusedSignature(x) {
+		return ""
+	}
+	usage, err := signature.NewUsage(signature.Config{Keys: []string{e.BaseKey}})
+	if err != nil {
+		return ""
+	}
+	var others []signature.OtherKey
+	for class, key := range map[string]string{"kit": e.KitKey, "general": e.GeneralKey, "license": e.LicenseKey, "V1": e.V1Key, "SK": e.SK} {
+		if key != "" && key != e.BaseKey {
+			others = append(others, signature.OtherKey{Class: class, Key: key})
+		}
+	}
+	slices.SortFunc(others, func(a, b signature.OtherKey) int { return strings.Compare(a.Class, b.Class) })
+	said := ""
+	for _, f := range usage.Explain(signature.Params{Signature: q.Get("signature"), Timestamp: q.Get("ts"), Nonce: q.Get("nonce")}, x.RequestBody, others...) {
+		said += "; " + strings.TrimSuffix(f.Explanation, ".") + ": " + strings.TrimSuffix(f.Mend, ".")
+	}
+	return said
 }

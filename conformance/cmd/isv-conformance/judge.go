@@ -51,7 +51,7 @@ func (s *selecting) load() error {
 	}
 	s.opts.Only = []string{}
 	for _, c := range r.Checks {
-		if c.Again() {
+		if c.Rerun() {
 			s.opts.Only = append(s.opts.Only, c.ID)
 		}
 	}

@@ -22,11 +22,14 @@ type outputs struct {
 }
 
 // formats are those of a file, in the order in which they are written.
-func formats() []string { return []string{"json"} }
+func formats() []string { return []string{"json", "junit", "html", "sarif"} }
 
 func (o *outputs) bind(flags *flag.FlagSet) {
 	o.files = map[string]*string{
-		"json": flags.String("json", "", "`FILE` for the report in JSON; - is the standard output, instead of the text"),
+		"json":  flags.String("json", "", "`FILE` for the report in JSON; - is the standard output, instead of the text"),
+		"junit": flags.String("junit", "", "`FILE` for the report in JUnit XML; - is the standard output"),
+		"html":  flags.String("html", "", "`FILE` for the report as a page, which works offline; - is the standard output"),
+		"sarif": flags.String("sarif", "", "`FILE` for the report in SARIF 2.1.0; - is the standard output"),
 	}
 }
 
@@ -54,7 +57,10 @@ func (o *outputs) open(t terminal) error {
 }
 
 func (o *outputs) write(r *conformance.Report) (err error) {
-	if o.text {
+	switch {
+	case o.text && o.colour:
+		err = r.WriteColours(o.out)
+	case o.text:
 		err = r.WriteText(o.out)
 	}
 	for _, format := range formats() {
@@ -72,6 +78,12 @@ func writeAs(r *conformance.Report, format string, w io.Writer) error {
 	switch format {
 	case "json":
 		return r.WriteJSON(w)
+	case "junit":
+		return r.WriteJUnit(w)
+	case "html":
+		return r.WriteHTML(w)
+	case "sarif":
+		return r.WriteSARIF(w)
 	default:
 		return fmt.Errorf("unknown format %q", format)
 	}
