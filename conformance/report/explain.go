@@ -93,7 +93,7 @@ func (t *text) check(c suite.Check) {
 func (t *text) requirement(r requirements.Requirement) {
 	fmt.Fprintf(t.b, "%s %s (%s)\n", r.ID, r.Level, r.About)
 	t.item("rule", r.Text)
-	t.item("from", fmt.Sprintf("%s (%s)", strings.Join(r.Source, ", "), r.Confidence))
+	t.item("from", fmt.Sprintf("%s (%s)", sources(r.Source), r.Confidence))
 	t.item("why", r.Why)
 	t.item("mend", r.Mend)
 	if a, ok := t.rules.Ambiguity(r.Ambiguity); ok {

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"time"
 
@@ -154,10 +155,17 @@ func (c *Check) plain() string {
 	return b.String()
 }
 
-// shown are the attempts that a short report tells: the last ones, because a check ends with what it is about.
+// shown are the attempts that a short report tells: the last calls of the marketplace, because a check ends with what it is about, and
+// what the ISV asked in vain.
 func (c *Check) shown() []Attempt {
 	const most = 3
-	return c.Attempts[max(0, len(c.Attempts)-most):]
+	var found []Attempt
+	for _, a := range c.Attempts {
+		if a.From == FromMarketplace || a.Refused != "" {
+			found = append(found, a)
+		}
+	}
+	return found[max(0, len(found)-most):]
 }
 
 func (a *Attempt) sent() string {
@@ -165,7 +173,12 @@ func (a *Attempt) sent() string {
 	if a.From == FromISV {
 		by = "by the ISV: "
 	}
-	return by + a.Request.Method + " " + a.Request.URL + " " + short(a.Request.Body)
+	where := a.Request.URL
+	if u, err := url.Parse(where); err == nil && u.Host != "" {
+		u.Scheme, u.Host, u.User = "", "", nil
+		where = u.String()
+	}
+	return strings.TrimSpace(by + a.Request.Method + " " + where + " " + short(a.Request.Body))
 }
 
 func (a *Attempt) came() string {
@@ -173,6 +186,9 @@ func (a *Attempt) came() string {
 		return "no answer (" + a.Error + ")"
 	}
 	text := fmt.Sprintf("%d %s", a.Answer.Status, short(a.Answer.Body))
+	if a.Refused != "" {
+		text += " (" + a.Refused + ")"
+	}
 	if a.Error != "" {
 		text += " (cut off: " + a.Error + ")"
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	_ "embed" // the schema
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,12 @@ import (
 
 	"github.com/isvkit/isvkit/conformance/suite"
 )
+
+//go:embed report.schema.json
+var schema []byte
+
+// Schema is the JSON Schema of the report in JSON.
+func Schema() []byte { return schema }
 
 // Read reads a report in JSON. Fields that are not known are let through, so that reports of later suites can be read; whatever the
 // verdict rests on must be there.

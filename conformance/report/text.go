@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/isvkit/isvkit/conformance/suite"
 	"github.com/isvkit/isvkit/openapi/requirements"
@@ -27,9 +28,9 @@ func (r *Report) writeText(w io.Writer, colours bool) error {
 	}
 	var b strings.Builder
 	t := &text{b: &b, rules: rules, colours: colours}
-	fmt.Fprintf(&b, "Target    %s\n", strings.Join(append([]string{r.Target}, r.Replicas...), " "))
+	fmt.Fprintf(&b, "Target    %s\n", clean(strings.Join(append([]string{r.Target}, r.Replicas...), " ")))
 	if r.Build != "" {
-		fmt.Fprintf(&b, "Build     %s\n", r.Build)
+		fmt.Fprintf(&b, "Build     %s\n", clean(r.Build))
 	}
 	fmt.Fprintf(&b, "Judged    charging %s%s, suite %s, contract %s, seed %d, %d checks in %v\n", strings.Join(r.Charging, ", "), with(r.With), r.SuiteVersion,
 		r.ContractVersion, r.Seed, len(r.Checks), (time.Duration(r.DurationMS) * time.Millisecond).Round(100*time.Millisecond))
@@ -138,7 +139,7 @@ func (t *text) failed(title, colour string, checks []Check) {
 		fmt.Fprintf(t.b, "\n%s %s  %s\n", c.Requirement, c.Level, t.paint(bold, c.ID))
 		t.item("rule", rule.Text)
 		if !explained[c.Requirement] {
-			t.item("from", sources(rule.Source))
+			t.item("from", strings.Join(rule.Source, ", "))
 		}
 		for _, m := range c.Messages {
 			t.item("seen", m)
@@ -161,13 +162,14 @@ func (t *text) failed(title, colour string, checks []Check) {
 			}
 			explained[c.Requirement] = true
 		}
-		if c.Curl != "" {
+		if c.Curl != "" && clean(c.Curl) == c.Curl {
 			fmt.Fprintf(t.b, "  %-5s %s\n", "curl", c.Curl) // on one line, to be copied
 		}
 	}
 }
 
 func (t *text) item(label, s string) {
+	s = clean(s)
 	const indent = 8
 	lines := wrap(s, width-indent)
 	for i, line := range lines {
@@ -230,6 +232,16 @@ func (t *text) areas(areas []Area) {
 		}
 		fmt.Fprintf(t.b, "  %-18s %s\n", a.Name, strings.Join(parts, ", "))
 	}
+}
+
+// clean takes out what moves the cursor of a terminal, or paints on it: part of a report was written by the ISV.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
 }
 
 // wrap breaks text at blanks; leading blanks are kept on every line.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -99,6 +100,14 @@ func proves(name string) bool {
 	return slices.Contains(proofs, strings.ToLower(name)) || redact.SoundsSecret(name)
 }
 
+// ourNonce recognises the nonces that a run makes up, which are another one each time and tell nothing. Others are shown: they are what a
+// check is about.
+func ourNonce(name, value string) bool {
+	return (strings.EqualFold(name, "nonce") || strings.EqualFold(name, "x-nonce")) && random.MatchString(value)
+}
+
+var random = regexp.MustCompile(`^(?:[0-9A-F]{64}|[0-9a-f]{64})$`)
+
 // URL hides signatures and secrets in the query of an address, whose order stays as it is.
 func (s *Secrets) URL(address string) string {
 	path, query, found := strings.Cut(address, "?")
@@ -108,7 +117,7 @@ func (s *Secrets) URL(address string) string {
 	params := strings.Split(query, "&")
 	for n, p := range params {
 		name, value, _ := strings.Cut(p, "=")
-		if plain, err := url.QueryUnescape(name); err == nil && proves(plain) && value != "" {
+		if plain, err := url.QueryUnescape(name); err == nil && (proves(plain) || ourNonce(plain, value)) && value != "" {
 			params[n] = name + "=" + redact.Hidden
 		}
 	}
@@ -120,7 +129,7 @@ func (s *Secrets) Header(h http.Header) map[string]string {
 	shown := map[string]string{}
 	for name, values := range h {
 		value := strings.Join(values, ", ")
-		if proves(name) && value != "" {
+		if (proves(name) || ourNonce(name, value)) && value != "" {
 			value = redact.Hidden
 		}
 		shown[name] = s.Known(value)

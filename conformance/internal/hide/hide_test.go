@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -44,6 +45,7 @@ func TestSecrets_URL(t *testing.T) {
 	assert.Equal(t, "https://x/p?signature=***&timestamp=1&nonce=2&a=b&&apiKey=***", s.URL("https://x/p?signature=ABC&timestamp=1&nonce=2&a=b&&apiKey=z"))
 	assert.Equal(t, "https://x/p?signature=&authToken=***&signature=***", s.URL("https://x/p?signature=&authToken=a%2Fb&signature=B"))
 	assert.Equal(t, "https://x/p", s.URL("https://x/p"))
+	assert.Equal(t, "https://x/p?nonce=***&nonce=abc", s.URL("https://x/p?nonce="+strings.Repeat("0A", 32)+"&nonce=abc"))
 }
 
 func TestSecrets_Header(t *testing.T) {
