@@ -104,6 +104,17 @@ func TestSecrets_AreNowhere(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
 	}
+	for _, id := range []string{"password=" + wrong, "Bearer " + wrong, `"` + wrong, wrong + " x", wrong + strings.Repeat("x", 64)} {
+		for _, at := range []string{k.control.URL + "/v1/orders", k.openAPI.URL + orderPath} {
+			req, err := http.NewRequest("GET", at, nil)
+			require.NoError(t, err)
+			req.Header.Set("X-Request-Id", id)
+			resp, err := http.DefaultClient.Do(req)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			saw("an answer to a strange X-Request-Id", fmt.Sprint(resp.Header))
+		}
+	}
 	k.logIn("firstann@firstcorp", wrong)
 	ask(operator, "POST", "/v1/products/demo-kit/cases", sandboxapi.CaseRequest{Activity: "applicationSync", Parameters: map[string]any{"clientSecret": wrong}})
 
@@ -153,7 +164,9 @@ func TestSecrets_AreNowhere(t *testing.T) {
 	}
 	ask(operator, "GET", "/v1/events?limit=1000&since=0", nil)
 	ask(operator, "GET", "/v1/audit?limit=1000", nil)
-	ask(operator, "GET", "/metrics", nil)
+	require.Contains(t, ask(operator, "GET", "/metrics", nil), "isv_sandbox_attempts_total{")
+	require.Contains(t, ask("", "GET", "/readyz", nil), `"ready":true`)
+	require.Contains(t, ask("", "GET", "/healthz", nil), "alive")
 	k.isv.mu.Lock()
 	for _, plain := range k.isv.secrets { // of kit applications, which only the ISV can read
 		canaries[plain] = ""

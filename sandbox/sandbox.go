@@ -39,6 +39,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/event"
 	"github.com/isvkit/isvkit/sandbox/internal/kitbook"
 	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
+	"github.com/isvkit/isvkit/sandbox/internal/metrics"
 	"github.com/isvkit/isvkit/sandbox/internal/openapiserver"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/outbox"
@@ -166,6 +167,10 @@ type Sandbox struct {
 	centres  http.Handler
 	gate     *egress.Gate
 	gated    bool // calls go through the gate: no HTTPClient was given
+	metrics  *metrics.Metrics
+	stored   stored
+	stopping context.Context //nolint:containedctx // over when Drain begins
+	stop     context.CancelFunc
 
 	clockMu   sync.Mutex
 	clockText string // the settings of the clock as they were read or written last
@@ -231,40 +236,60 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	}
 	s := &Sandbox{
 		now: cfg.Now, keys: keys, store: st, log: cfg.Logger, gate: gate, gated: gated,
-		marketURL: cfg.MarketURL, controlURL: cfg.ControlURL, centreURL: cfg.AuthCentreURL,
+		marketURL: cfg.MarketURL, controlURL: cfg.ControlURL, centreURL: cfg.AuthCentreURL, metrics: metrics.New(Version),
 	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	st.Observe(s.metrics)
 	if err := s.load(ctx, cfg); err != nil {
-		return nil, errors.Join(fmt.Errorf("sandbox: database %s: %w", store.Redacted(cfg.Database), err), st.Close())
+		return nil, errors.Join(fmt.Errorf("sandbox: database %s: %w", store.Redacted(cfg.Database), err), s.Close())
 	}
-	s.outbox = outbox.New(st, s.clock, delivery.NewSender(cfg.HTTPClient, cfg.ObserveAttempt), cfg.Logger)
-	s.licenses = licensebook.New(st, s.clock, func(tx *store.Tx, p orderbook.Placement) (store.Order, error) { return s.book.Place(tx, p) })
-	s.probes = probebook.New(st, s.clock, s.outbox)
+	if err := s.assemble(ctx, cfg); err != nil {
+		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// assemble puts the parts together.
+func (s *Sandbox) assemble(ctx context.Context, cfg Config) (err error) {
+	s.outbox = outbox.New(s.store, s.clock, delivery.NewSender(cfg.HTTPClient, cfg.ObserveAttempt), cfg.Logger)
+	s.outbox.Observe(s.metrics)
+	s.licenses = licensebook.New(s.store, s.clock, func(tx *store.Tx, p orderbook.Placement) (store.Order, error) { return s.book.Place(tx, p) })
+	s.probes = probebook.New(s.store, s.clock, s.outbox)
 	if s.book, err = orderbook.New(orderbook.Config{
-		Store: st, Clock: s.clock, Asker: s.outbox, Licences: s.licenses, OrderFailed: s.probes.OrderFailed, Random: seeded(cfg.Seed),
+		Store: s.store, Clock: s.clock, Asker: s.outbox, Licences: s.licenses, OrderFailed: s.probes.OrderFailed, Random: seeded(cfg.Seed),
 	}); err != nil {
-		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
+		return err
 	}
-	s.kit = kitbook.New(st, s.clock, s.AuthCentre)
+	s.kit = kitbook.New(s.store, s.clock, s.AuthCentre)
 	s.centres = authcentre.New(s.kit, func() bool { return strings.HasPrefix(s.AuthCentre(), "https://") }, cfg.Logger)
 	s.outbox.Handle("", s.kit.AfterRelease(s.book))
 	s.outbox.Handle(licensebook.KindLicense, s.licenses)
 	s.outbox.Handle(licensebook.KindFile, s.licenses)
 	if s.queue, err = s.openQueue(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
+		return err
 	}
 	s.openAPI, err = openapiserver.New(openapiserver.Config{
-		Store: st, Clock: s.clock, Usage: usagebook.New(st, s.clock, s.book.UsedUp), Licenses: s.licenses, Observe: cfg.Observe, Log: cfg.Logger,
+		Store: s.store, Clock: s.clock, Usage: usagebook.New(s.store, s.clock, s.book.UsedUp), Licenses: s.licenses, Observe: cfg.Observe, Log: cfg.Logger,
 		Seen: s.seen, Rates: access.NewRates(cfg.Limits.OpenAPIRate, cfg.Now),
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), st.Close())
+		return err
 	}
-	who := control.Access{ControlToken: keys.ControlToken, SellerTTL: cfg.SellerTokenTTL, Limits: cfg.Limits, Now: cfg.Now}
+	who := control.Access{ControlToken: s.keys.ControlToken, SellerTTL: cfg.SellerTokenTTL, Limits: cfg.Limits, Now: cfg.Now}
 	if cfg.Tokens {
 		who.ControlToken = ""
 	}
-	s.control = control.New(driver{s}, who, cfg.Logger)
-	return s, nil
+	s.metrics.Watch(s.state)
+	health := s.HealthHandler()
+	controlAPI := control.New(driver{s}, who, control.Watch{Metrics: s.metrics, Observer: s.metrics, Stopping: s.stopping}, cfg.Logger)
+	s.control = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+			health.ServeHTTP(w, r)
+			return
+		}
+		controlAPI.ServeHTTP(w, r)
+	})
+	return s.tellRefusedAddresses(ctx)
 }
 
 // seeded is a random source that gives the same each time; nil for seed 0.
@@ -288,7 +313,11 @@ func (s *Sandbox) openQueue(ctx context.Context) (queue.Queue, error) {
 			s.log.Warn("cannot read where the clock is", "error", err)
 		}
 	})
-	return queue.NewRiver(ctx, s.store, s.clock, work, queue.Shared{Sync: s.syncClock, Save: s.saveClock, Adopt: s.adoptClock}, s.log)
+	shared, err := queue.NewRiver(ctx, s.store, s.clock, work, queue.Shared{Sync: s.syncClock, Save: s.saveClock, Adopt: s.adoptClock}, s.log)
+	if err != nil {
+		return nil, err
+	}
+	return shared, nil
 }
 
 // tick does what time demands of a subject.
@@ -561,8 +590,11 @@ func (s *Sandbox) Run(ctx context.Context) error {
 
 // Close closes the database. Call it after Run has returned.
 func (s *Sandbox) Close() error {
+	s.stop()
 	s.gate.CloseIdleConnections()
-	s.queue.Close()
+	if s.queue != nil {
+		s.queue.Close()
+	}
 	return s.store.Close()
 }
 
@@ -706,6 +738,10 @@ func (s *Sandbox) UsageRecords(ctx context.Context, limit int) ([]sandboxapi.Usa
 
 // seen remembers what the ISV asked for last, for the doctor.
 func (s *Sandbox) seen(x *Exchange) {
+	s.metrics.OpenAPI(x.Operation, x.Status, x.Code, time.Since(x.Time))
+	if x.SellerID != "" && (x.Code == openapiserver.CodeTooOften || x.Code == openapiserver.CodeThrottled) && x.Fault == "" {
+		s.metrics.Limited(metrics.LimitOpenAPI)
+	}
 	asked := &doctor.Asked{Operation: x.Operation, Path: x.Path, Status: x.Status, Code: x.Code, Detail: x.Detail}
 	s.asked.Store("", asked)
 	if x.SellerID != "" {
@@ -734,6 +770,10 @@ func (d driver) MayCall(address string) error {
 		return nil
 	}
 	return d.gate.Policy().Check(address)
+}
+
+func (d driver) RefusedAddresses(ctx context.Context, sellerID string) ([]doctor.RefusedAddress, error) {
+	return d.refusedAddresses(ctx, sellerID)
 }
 
 func (d driver) LastAsked(sellerID string) *doctor.Asked {

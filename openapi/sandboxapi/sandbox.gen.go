@@ -972,8 +972,11 @@ type Examination struct {
 	// Access The version of the access interface to speak. Default `v2`.
 	Access ExaminationAccess `json:"access,omitempty,omitzero"`
 
-	// ProductionAddress The address to examine. Default: where the demo seller's ISV is called.
+	// ProductionAddress The address to examine. Default: where the seller's ISV is called.
 	ProductionAddress string `json:"productionAddress,omitempty,omitzero"`
+
+	// SellerID Whose ISV it is, and whose key signs. Default: whoever asks; of an operator, the demo seller.
+	SellerID string `json:"sellerId,omitempty,omitzero"`
 }
 
 // ExaminationAccess The version of the access interface to speak. Default `v2`.
@@ -1091,7 +1094,7 @@ type FaultRule struct {
 
 // Finding defines model for Finding.
 type Finding struct {
-	// About What was looked at: address, name, connection, tls, answer, key, wrong-key, clock, order-query, sandbox-clock, calls.
+	// About What was looked at: address, name, connection, tls, answer, key, wrong-key, clock, order-query, sandbox-clock, calls, stored-addresses.
 	About string `json:"about"`
 
 	// Found What was found.

@@ -170,10 +170,11 @@ func look(ctx context.Context, t stdio, keyFile string, settled bool, instance, 
 }
 
 func doctor(ctx context.Context, t stdio, args []string) error {
-	fs := newFlags("doctor", t.err, "doctor [--provider URL] [--v1] [--json]")
+	fs := newFlags("doctor", t.err, "doctor [--seller ID] [--provider URL] [--v1] [--json]")
 	keyFile := keysFlag(fs)
 	e := sandboxapi.Examination{}
-	fs.StringVar(&e.ProductionAddress, "provider", "", "the production address to examine, a `URL` (default: where the demo seller's ISV is called)")
+	fs.StringVar(&e.ProductionAddress, "provider", "", "the production address to examine, a `URL` (default: where the seller's ISV is called)")
+	fs.StringVar(&e.SellerID, "seller", "", "whose ISV it is, and whose key signs, by `id` (default: the demo seller, or whose token it is)")
 	v1 := fs.Bool("v1", false, "speak access interface V1")
 	asJSON := fs.Bool("json", false, "print the answer as it came")
 	rest, err := parse(fs, args)

@@ -20,6 +20,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/isvkit/isvkit/sandbox/internal/access"
+	"github.com/isvkit/isvkit/sandbox/internal/metrics"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
 
@@ -52,9 +53,10 @@ func (g *gate) identify(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
+		c.Set(principalKey, p)
 		if p.Role == access.Seller {
 			if wait, ok := g.rates.Take(p.SellerID); !ok {
-				return tooMany(wait, fmt.Sprintf("seller %s asks more than %g times in a second", p.SellerID, g.Limits.ControlRate))
+				return tooMany(metrics.LimitControl, wait, fmt.Sprintf("seller %s asks more than %g times in a second", p.SellerID, g.Limits.ControlRate))
 			}
 		}
 		c.SetRequest(req.WithContext(access.With(req.Context(), p)))
@@ -87,12 +89,15 @@ func (g *gate) principal(req *http.Request) (access.Principal, error) {
 	return p, nil
 }
 
-// tooMany is the answer to whoever wants too much: when to try again, and why.
-func tooMany(wait time.Duration, why string) *tooManyError { return &tooManyError{wait, why} }
+// tooMany is the answer to whoever wants too much: which limit he has reached, when to try again, and why.
+func tooMany(limit string, wait time.Duration, why string) *tooManyError {
+	return &tooManyError{limit, wait, why}
+}
 
 type tooManyError struct {
-	wait time.Duration
-	why  string
+	limit string
+	wait  time.Duration
+	why   string
 }
 
 func (e *tooManyError) Error() string { return e.why }
@@ -102,6 +107,7 @@ func (g *gate) authorise(next StrictHandlerFunc, name string) StrictHandlerFunc 
 	operation := operationID(name)
 	rule, known := rules[operation]
 	return func(c echo.Context, request any) (any, error) {
+		c.Set(operationKey, operation)
 		ctx := c.Request().Context()
 		p := access.From(ctx)
 		var response any
@@ -222,9 +228,9 @@ func (l *loads) check(ctx context.Context, sellerID string, limits access.Limits
 	l.known[sellerID] = k
 	switch {
 	case limits.Pending > 0 && k.pending > limits.Pending:
-		return tooMany(retryLoad, fmt.Sprintf("seller %s has %d deliveries under way or waiting for their time, the most that it may have; listCalls shows them", sellerID, limits.Pending))
+		return tooMany(metrics.LimitPending, retryLoad, fmt.Sprintf("seller %s has %d deliveries under way or waiting for their time, the most that it may have; listCalls shows them", sellerID, limits.Pending))
 	case limits.Journal > 0 && k.journal >= limits.Journal:
-		return tooMany(retryJournal, fmt.Sprintf("seller %s has %d attempts in the journal, and may have %d; the operator can raise the limit or have old ones deleted",
+		return tooMany(metrics.LimitJournal, retryJournal, fmt.Sprintf("seller %s has %d attempts in the journal, and may have %d; the operator can raise the limit or have old ones deleted",
 			sellerID, k.journal, limits.Journal))
 	}
 	return nil

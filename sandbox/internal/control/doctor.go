@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
@@ -15,14 +16,25 @@ import (
 const examination = 30 * time.Second
 
 func (s *server) Examine(ctx context.Context, r ExamineRequestObject) (ExamineResponseObject, error) {
-	seller, err := s.s.Store().Seller(ctx, sellerOf(ctx))
+	seller, err := s.s.Store().Seller(ctx, cmp.Or(r.Body.SellerID, sellerOf(ctx)))
 	if err != nil {
 		return nil, err
 	}
+	of := cmp.Or(r.Body.SellerID, access.From(ctx).Scope()) // empty: everybody's
 	counts, err := s.counts(ctx)
+	if of != "" {
+		counts, err = s.s.Store().CountsOfSeller(ctx, of)
+	}
 	if err != nil {
 		return nil, err
 	}
+	refused, err := s.s.RefusedAddresses(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	refused = slices.DeleteFunc(refused, func(a doctor.RefusedAddress) bool { // the examination itself tells
+		return a.SellerID == seller.ID && a.ProductCode == "" && r.Body.ProductionAddress == ""
+	})
 	if address := r.Body.ProductionAddress; address != "" {
 		if err := catalogue.CheckAddress(address); err != nil {
 			return nil, err
@@ -39,7 +51,7 @@ func (s *server) Examine(ctx context.Context, r ExamineRequestObject) (ExamineRe
 		return nil, err
 	}
 	findings = append(findings, doctor.AtHome(doctor.Home{
-		Ahead: s.s.Clock().Ahead(), Orders: counts.Orders, CallsWaiting: counts.CallsWaiting, MarketURL: market, Last: s.s.LastAsked(access.From(ctx).Scope()),
+		Ahead: s.s.Clock().Ahead(), Orders: counts.Orders, CallsWaiting: counts.CallsWaiting, MarketURL: market, Last: s.s.LastAsked(of), Refused: refused,
 	})...)
 	d := Examine200JSONResponse{Findings: findings}
 	for _, f := range findings {

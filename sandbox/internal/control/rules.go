@@ -162,7 +162,7 @@ var rules = map[string]rule{
 	"streamEvents": {role: access.Seller, reads: true, check: about(func(s *scope, r *StreamEventsRequestObject) error {
 		return errors.Join(s.only(&r.Params.SellerID), s.subject(r.Params.Subject))
 	})},
-	"examine": {role: access.Seller},
+	"examine": {role: access.Seller, check: about(func(s *scope, r *ExamineRequestObject) error { return s.only(&r.Body.SellerID) })},
 
 	"listUsageRecords": {role: access.Seller, reads: true},
 	"listBills":        {role: access.Seller, reads: true, check: about(func(s *scope, r *ListBillsRequestObject) error { return s.instance(r.Params.Instance) })},

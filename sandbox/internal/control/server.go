@@ -25,6 +25,8 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/outbox"
 	"github.com/isvkit/isvkit/sandbox/internal/probebook"
+	"github.com/isvkit/isvkit/sandbox/internal/queue"
+	"github.com/isvkit/isvkit/sandbox/internal/request"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
 
@@ -55,18 +57,41 @@ type Sandbox interface {
 	LastAsked(sellerID string) *doctor.Asked // of one seller; of any if it is empty
 	Gate() *egress.Gate
 	MayCall(address string) error // an *egress.Refusal if not
+	// RefusedAddresses are stored production addresses that the egress policy does not allow; of one seller, or of all.
+	RefusedAddresses(ctx context.Context, sellerID string) ([]doctor.RefusedAddress, error)
 	Clock() *clock.Clock
 	Addresses() (market, control string)
 	Version() string
 }
 
+// Watch is who looks at what the control API does.
+type Watch struct {
+	// Metrics answers GET /metrics, for operators.
+	Metrics http.Handler
+	// Observer is told of requests; nil: nobody.
+	Observer Observer
+	// Stopping is over when the sandbox begins to shut down. Requests that only wait then wait no longer. Nil: it never does.
+	Stopping context.Context //nolint:containedctx // it is no request's
+}
+
+// Observer is told of requests. It must not block.
+type Observer interface {
+	Control(operation string, status int, took time.Duration)
+	Limited(limit string)
+}
+
 // New gives the handler of the control API. Every request needs the control token, or one that says who asks.
-func New(s Sandbox, a Access, log *slog.Logger) http.Handler {
+func New(s Sandbox, a Access, w Watch, log *slog.Logger) http.Handler {
 	g := newGate(s, a, log)
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = func(err error, c echo.Context) { answerError(err, c, log) }
-	e.Use(g.identify, func(next echo.HandlerFunc) echo.HandlerFunc {
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		if limit, ok := limitOf(err); ok && w.Observer != nil {
+			w.Observer.Limited(limit)
+		}
+		answerError(err, c, log)
+	}
+	e.Use(w.log(log), g.identify, w.endWaits, func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			limit := int64(maxBody)
 			if c.Request().URL.Path == "/v1/restore" {
@@ -76,6 +101,16 @@ func New(s Sandbox, a Access, log *slog.Logger) http.Handler {
 			return next(c)
 		}
 	})
+	if w.Metrics != nil {
+		e.GET("/metrics", func(c echo.Context) error {
+			c.Set(operationKey, "metrics")
+			if access.From(c.Request().Context()).Role != access.Operator {
+				return &problem{http.StatusForbidden, "forbidden", "the metrics are the operator's"}
+			}
+			w.Metrics.ServeHTTP(c.Response(), c.Request())
+			return nil
+		})
+	}
 	RegisterHandlers(e, NewStrictHandler(&server{s, a}, []StrictMiddlewareFunc{g.authorise}))
 	return e
 }
@@ -101,12 +136,15 @@ func answerError(err error, c echo.Context, log *slog.Logger) {
 	if c.Response().Committed {
 		return
 	}
+	if errors.Is(context.Cause(c.Request().Context()), queue.ErrStopping) {
+		err = queue.ErrStopping
+	}
 	if errors.Is(err, context.Canceled) {
 		return // nobody is listening any more
 	}
 	p := problemOf(err)
 	if p == internal {
-		log.Error("control API: cannot answer", "path", c.Request().URL.Path, "error", err)
+		log.Error("control API: cannot answer", "requestId", c.Response().Header().Get(request.Header), "operation", c.Get(operationKey), "error", err)
 	}
 	var many *tooManyError
 	if errors.As(err, &many) {
@@ -148,6 +186,8 @@ func problemOf(err error) (p *problem) {
 		p = &problem{http.StatusBadRequest, "egress-policy", "production address: " + egressRefusal.Error()}
 	case errors.As(err, &otherKey):
 		p = &problem{http.StatusConflict, "other-secrets-key", otherKey.Error()}
+	case errors.Is(err, queue.ErrStopping), errors.Is(err, queue.ErrStopped), errors.Is(err, store.ErrClosed):
+		p = &problem{http.StatusServiceUnavailable, "shutting-down", "the sandbox is shutting down; ask again when it is back"}
 	case errors.Is(err, store.ErrNoSnapshot):
 		p = &problem{http.StatusBadRequest, "no-snapshot", err.Error()}
 	case errors.Is(err, store.ErrNotFound):

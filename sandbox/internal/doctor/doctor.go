@@ -39,6 +39,7 @@ const (
 	AboutOrderQuery   = "order-query"
 	AboutSandboxClock = "sandbox-clock"
 	AboutCalls        = "calls"
+	AboutStored       = "stored-addresses"
 )
 
 // Finding is what was found about one thing.

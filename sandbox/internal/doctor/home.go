@@ -1,8 +1,12 @@
 package doctor
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/isvkit/isvkit/sandbox/internal/egress"
 )
 
 // Home is what the sandbox knows of itself.
@@ -12,6 +16,7 @@ type Home struct {
 	CallsWaiting int    // for a restart
 	MarketURL    string // empty: not known
 	Last         *Asked // the latest request of an ISV to the open API since the sandbox started; nil: none came
+	Refused      []RefusedAddress
 }
 
 // Asked is a request to the open API.
@@ -21,6 +26,13 @@ type Asked struct {
 	Status    int
 	Code      string
 	Detail    string // why it was refused
+}
+
+// RefusedAddress is a stored production address that the egress policy does not allow.
+type RefusedAddress struct {
+	SellerID    string
+	ProductCode string // of a product with an address of its own; else empty
+	Err         error
 }
 
 // AtHome looks at the sandbox.
@@ -35,8 +47,27 @@ func AtHome(h Home) []Finding {
 		findings[2] = warning(AboutCalls, fmt.Sprintf("%d calls are no longer retried and wait for a restart", h.CallsWaiting),
 			"Their instances get no other calls until then.", "isv-sandbox calls shows them and why; mend that, then isv-sandbox restart CALL.")
 	}
+	for i, r := range h.Refused {
+		const means = "Attempts at calls to it are not made, and count as unreachable."
+		if i == manyRefused {
+			return append(findings, wrong(AboutStored, fmt.Sprintf("%d more stored production addresses are refused", len(h.Refused)-i), means, "The sandbox's log tells them at its start."))
+		}
+		whose := "the stored production address of seller " + r.SellerID
+		if r.ProductCode != "" {
+			whose = fmt.Sprintf("the stored production address of product %s of seller %s", r.ProductCode, r.SellerID)
+		}
+		what, mend := egress.Explain(r.Err), "Set another address, or allow this one where the sandbox is started."
+		var refusal *egress.Refusal
+		if errors.As(r.Err, &refusal) {
+			what, mend = refusal.What(), cmp.Or(refusal.Allow, mend)
+		}
+		findings = append(findings, wrong(AboutStored, whose+": "+what, means, mend))
+	}
 	return findings
 }
+
+// manyRefused is how many refused addresses are told one by one.
+const manyRefused = 20
 
 // asked looks at whether the ISV knows where the marketplace is.
 func (h Home) asked() Finding {

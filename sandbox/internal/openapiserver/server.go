@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
@@ -22,6 +21,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/clock"
 	"github.com/isvkit/isvkit/sandbox/internal/license"
 	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
+	"github.com/isvkit/isvkit/sandbox/internal/request"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 	"github.com/isvkit/isvkit/sandbox/internal/usagebook"
 	"github.com/isvkit/isvkit/sdk/signature"
@@ -32,6 +32,12 @@ const (
 	maxBody = 12 << 20
 	// usageLeeway is how far the ts of a usage push may be off. Nothing is published; this is the gateway's own limit.
 	usageLeeway = 15 * time.Minute
+)
+
+// The codes of a refusal because a seller asks too often.
+const (
+	CodeTooOften  = "MKT.0250"
+	CodeThrottled = "APIGW.0308"
 )
 
 // Exchange is one request to the open API and how it was answered.
@@ -131,6 +137,8 @@ func (s *server) gateway(next echo.HandlerFunc) echo.HandlerFunc {
 			copied = &copyingWriter{ResponseWriter: resp.Writer}
 			resp.Writer = copied
 		}
+		id := request.ID(req)
+		resp.Header().Set(request.Header, id)
 		// The sandbox's time, so that an ISV may follow a clock that was moved.
 		resp.Header().Set("Date", s.cfg.Clock.Now().Format(http.TimeFormat))
 		err := s.pass(c, x, o, next)
@@ -138,6 +146,9 @@ func (s *server) gateway(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Error(err)
 		}
 		x.Status = resp.Status
+		request.Log(s.cfg.Log, request.Entry{
+			API: "open", ID: id, Operation: x.Operation, Method: x.Method, Status: x.Status, Code: x.Code, SellerID: x.SellerID, Took: time.Since(x.Time),
+		})
 		if s.cfg.Seen != nil {
 			s.cfg.Seen(x)
 		}
@@ -209,9 +220,9 @@ func (s *server) often(c echo.Context, o operation, sellerID string) error {
 	}
 	c.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	if o.kind == orders || o.kind == pushes {
-		return refuse(http.StatusNotAcceptable, "MKT.0250", "Too many requests: try again after the seconds in Retry-After")
+		return refuse(http.StatusNotAcceptable, CodeTooOften, "Too many requests: try again after the seconds in Retry-After")
 	}
-	return refuse(http.StatusTooManyRequests, "APIGW.0308", "The throttling threshold has been reached")
+	return refuse(http.StatusTooManyRequests, CodeThrottled, "The throttling threshold has been reached")
 }
 
 // answerError is the one place where an error becomes an answer.
@@ -236,7 +247,7 @@ func (s *server) answerError(err error, c echo.Context) {
 	case errors.As(err, &h):
 		r = refuse(http.StatusBadRequest, "MKT.0101", "Invalid parameter: %v", h.Message)
 	default:
-		s.cfg.Log.Error("open API: cannot answer", "operation", x.Operation, "error", err)
+		s.cfg.Log.Error("open API: cannot answer", "requestId", c.Response().Header().Get(request.Header), "operation", x.Operation, "error", err)
 		r = refuse(http.StatusInternalServerError, "MKT.0999", "System internal error")
 		if o.kind == licenses {
 			r = refuse(http.StatusInternalServerError, license.CodeInternal, "internal error")
@@ -249,7 +260,7 @@ func (s *server) answerError(err error, c echo.Context) {
 	var answer any
 	switch {
 	case strings.HasPrefix(r.code, "APIGW."):
-		answer = marketplaceapi.GatewayErrorAnswer{ErrorCode: r.code, ErrorMsg: r.msg, RequestID: strings.ReplaceAll(uuid.NewString(), "-", "")}
+		answer = marketplaceapi.GatewayErrorAnswer{ErrorCode: r.code, ErrorMsg: r.msg, RequestID: c.Response().Header().Get(request.Header)}
 	case o.kind == orders:
 		answer = marketplaceapi.OrderErrorAnswer{ResultCode: r.code, ResultMsg: r.msg, ExtraInfo: r.extra}
 	case o.kind == licenses:

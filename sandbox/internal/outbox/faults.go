@@ -90,12 +90,14 @@ func (o *Outbox) extras(ctx context.Context, call store.Call, attempt store.Atte
 		if err != nil {
 			return err
 		}
+		a = journaled(a, r)
 		err = o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-			return errors.Join(tx.FinishAttempt(o.journaled(a, call, r)), tx.Awaited(a.ID))
+			return errors.Join(tx.FinishAttempt(a), tx.Awaited(a.ID))
 		})
 		if err != nil {
 			return err
 		}
+		o.tell(ending{attempt: a, call: call, failed: !r.Succeeded(call.Call.Activity), fault: r.Fault}, -1)
 	}
 	return nil
 }

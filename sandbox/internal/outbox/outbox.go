@@ -37,6 +37,7 @@ type Outbox struct {
 	sender   *delivery.Sender
 	log      *slog.Logger
 	handlers map[string]Handler
+	observer Observer // may be nil
 
 	mu        sync.Mutex
 	targets   map[string]delivery.Target // by product
@@ -51,6 +52,17 @@ func New(s *store.Store, c *clock.Clock, sender *delivery.Sender, log *slog.Logg
 // Handle names the handler of a kind of subject: what stands before the first slash of a subject, or nothing for an instance, whose
 // subject is its order line. Calls of a kind without a handler are delivered, and nothing follows from them.
 func (o *Outbox) Handle(kind string, h Handler) { o.handlers[kind] = h }
+
+// Observer is told of what ended, once it is stored. It must not block.
+type Observer interface {
+	// Attempted tells of an attempt. late is how long after it was due it began, on the sandbox's clock; below zero if it was never due.
+	Attempted(activity, outcome string, took, late time.Duration)
+	// Delivered tells of a call that will not be attempted again unless somebody restarts it, and after how many attempts.
+	Delivered(activity, outcome string, attempts int)
+}
+
+// Observe has an observer told, of which there is one, before the first call is delivered.
+func (o *Outbox) Observe(by Observer) { o.observer = by }
 
 // KindOf is the kind of a subject.
 func KindOf(subject string) string {
@@ -68,11 +80,16 @@ var ErrInvalid = errors.New("invalid")
 var errTaken = errors.New("another process is at it")
 
 // Deliver makes one attempt at a call that is due, journals it, and applies what came of it.
-func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
+func (o *Outbox) Deliver(ctx context.Context, callID int64) (err error) {
 	var call store.Call
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("call %d (%s, seller %s, order line %s): %w", callID, call.Call.Activity, call.SellerID, call.LineID, err)
+		}
+	}()
 	var prepared delivery.Prepared
 	// Beside the updates, of which there is one at a time. Nobody else works on this subject.
-	err := o.store.View(ctx, func(tx *store.Tx) (err error) {
+	err = o.store.View(ctx, func(tx *store.Tx) (err error) {
 		if call, err = tx.CallToDeliver(callID); err != nil || call.Status != sandboxapi.CallPending {
 			return err
 		}
@@ -118,10 +135,15 @@ func (o *Outbox) Deliver(ctx context.Context, callID int64) error {
 		return err
 	}
 	// An answer that came is kept even if we are told to stop in this moment.
-	err = o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error { return o.finish(tx, call, attempt, result) })
+	var ended ending
+	err = o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) (err error) {
+		ended, err = o.finish(tx, call, attempt, result)
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	o.tell(ended, attempt.StartedAt.Sub(call.DueAt))
 	return o.extras(ctx, call, attempt, prepared, result, plan.Extra)
 }
 
@@ -174,17 +196,26 @@ func (o *Outbox) target(tx *store.Tx, productCode string) (delivery.Target, erro
 	return t, nil
 }
 
+// ending is an attempt that ended, with its call as it is then.
+type ending struct {
+	attempt store.Attempt // zero: it was not for us to end it
+	call    store.Call
+	over    bool // so is the delivery
+	failed  bool
+	fault   fault.Kind
+}
+
 // finish journals how an attempt ended and applies it: the call is done, or attempted again, or given up.
-func (o *Outbox) finish(tx *store.Tx, call store.Call, a store.Attempt, r delivery.Result) error {
+func (o *Outbox) finish(tx *store.Tx, call store.Call, a store.Attempt, r delivery.Result) (e ending, err error) {
 	if mine, err := tx.UnderWay(a.ID, call); err != nil || !mine {
-		return err // another process has gone on with the call, or all of it is gone
+		return e, err // another process has gone on with the call, or all of it is gone
 	}
 	now := o.clock.Now()
 	handler := o.handlers[KindOf(call.Subject)]
 	succeeded := r.Succeeded(call.Call.Activity)
 	if succeeded && handler != nil {
 		if err := handler.Accept(tx, call, &r); err != nil {
-			return err
+			return e, err
 		}
 		succeeded = r.Succeeded(call.Call.Activity)
 	}
@@ -205,28 +236,53 @@ func (o *Outbox) finish(tx *store.Tx, call store.Call, a store.Attempt, r delive
 			}
 		}
 	}
-	if err := errors.Join(tx.FinishAttempt(o.journaled(a, call, r)), tx.UpdateCall(call), notify(tx, call, r, false, now)); err != nil || !ended || handler == nil {
-		return err
+	a = journaled(a, r)
+	e = ending{attempt: a, call: call, over: ended, failed: !succeeded, fault: r.Fault}
+	if err := errors.Join(tx.FinishAttempt(a), tx.UpdateCall(call), notify(tx, call, r, false, now)); err != nil || !ended || handler == nil {
+		return e, err
 	}
-	return handler.Ended(tx, call, r, succeeded, now)
+	return e, handler.Ended(tx, call, r, succeeded, now)
 }
 
-// journaled completes an attempt, and tells the log of it.
-func (o *Outbox) journaled(a store.Attempt, call store.Call, r delivery.Result) store.Attempt {
+// journaled completes an attempt.
+func journaled(a store.Attempt, r delivery.Result) store.Attempt {
 	if r.URL != "" { // it was sent
 		a.URL, a.RequestHeaders, a.RequestBody = r.URL, r.RequestHeaders, r.RequestBody
 	}
 	a.Status, a.ContentType, a.ResponseBody, a.Duration = r.Status, r.ContentType, r.Answer, r.Duration
 	a.Outcome, a.ResultCode, a.Detail, a.Violations = r.Outcome, r.ResultCode, r.Detail, r.Violations
+	return a
+}
+
+// tell tells the observer and the log of an attempt that ended, once it is stored.
+func (o *Outbox) tell(e ending, late time.Duration) {
+	a := e.attempt
+	if a.ID == 0 {
+		return
+	}
+	if o.observer != nil {
+		o.observer.Attempted(string(a.Activity), string(a.Outcome), a.Duration, late)
+		if e.over {
+			o.observer.Delivered(string(a.Activity), string(e.call.Status), e.call.Attempts)
+		}
+	}
 	level := slog.LevelInfo
-	if !r.Succeeded(call.Call.Activity) {
+	if e.failed {
 		level = slog.LevelWarn
 	}
 	if ctx := context.Background(); o.log.Enabled(ctx, level) {
-		o.log.Log(ctx, level, "attempt", "activity", call.Call.Activity, "subject", call.Subject, "callId", call.ID, "number", a.Number,
-			"fault", r.Fault, "outcome", r.Outcome, "resultCode", r.ResultCode, "detail", r.Detail, "ms", r.Duration.Milliseconds())
+		o.log.LogAttrs(ctx, level, "attempt", append(logged(e.call),
+			slog.Int64("attemptId", a.ID), slog.Int("number", a.Number), slog.String("fault", string(e.fault)), slog.String("outcome", string(a.Outcome)),
+			slog.String("resultCode", a.ResultCode), slog.String("detail", a.Detail), slog.Int64("ms", a.Duration.Milliseconds()))...)
 	}
-	return a
+}
+
+// logged says in a line of the log which call it is about.
+func logged(c store.Call) []slog.Attr {
+	return []slog.Attr{
+		slog.Int64("callId", c.ID), slog.String("activity", string(c.Call.Activity)), slog.String("sellerId", c.SellerID),
+		slog.String("orderLineId", c.LineID), slog.String("subject", c.Subject),
+	}
 }
 
 // Ask makes a call at once, whatever else waits for its subject, and gives its result. Nobody retries it: whoever asked waits for
@@ -269,10 +325,12 @@ func (o *Outbox) Ask(ctx context.Context, about store.About, c lifecycle.Call, d
 	if result.Succeeded(c.Activity) {
 		call.Status, call.LastError = sandboxapi.CallSucceeded, ""
 	}
+	made := journaled(attempt, result)
 	err = o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		return errors.Join(tx.FinishAttempt(o.journaled(attempt, call, result)), tx.Awaited(attempt.ID), tx.UpdateCall(call), notify(tx, call, result, true, o.clock.Now()))
+		return errors.Join(tx.FinishAttempt(made), tx.Awaited(attempt.ID), tx.UpdateCall(call), notify(tx, call, result, true, o.clock.Now()))
 	})
 	if err == nil {
+		o.tell(ending{attempt: made, call: call, over: true, failed: call.Status != sandboxapi.CallSucceeded, fault: result.Fault}, -1)
 		err = o.extras(ctx, call, attempt, prepared, result, plan.Extra)
 	}
 	return call, result, err

@@ -48,6 +48,7 @@ type Local struct {
 	counter uint64
 	running bool
 	resting bool // nothing new is started
+	drained bool // nor will be
 	stopped bool
 }
 
@@ -209,7 +210,7 @@ func (q *Local) startDue(ctx context.Context) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.clock.Now()
-	for !q.resting {
+	for !q.resting && !q.drained {
 		l, beside := q.pick(now)
 		if l == nil {
 			break
@@ -226,7 +227,7 @@ func (q *Local) startDue(ctx context.Context) time.Duration {
 		}
 	}
 	// Something is due and there is no worker: one may have to be taken from who waits for too long. All else that ends wakes us.
-	if oldest := q.outside.Front(); oldest != nil && q.brisk.Len() > 0 && !q.resting {
+	if oldest := q.outside.Front(); oldest != nil && q.brisk.Len() > 0 && !q.resting && !q.drained {
 		j, _ := oldest.Value.(*job)
 		wait = min(wait, max(time.Until(j.left.Add(Brisk)), time.Millisecond))
 	}
@@ -306,7 +307,7 @@ func (q *Local) do(ctx context.Context, j *job) {
 	}
 	q.mu.Unlock()
 	if err != nil && ctx.Err() == nil {
-		q.log.Error("queue: work failed", "subject", j.subject.name, "error", err)
+		q.log.Error("queue: work failed", "subject", j.subject.name, "callId", j.callID, "error", err)
 		// Whatever it is, it stays due. Not at once again, or a broken disk makes a busy loop.
 		select {
 		case <-ctx.Done():
@@ -340,7 +341,10 @@ func (q *Local) Settle(ctx context.Context) error {
 			return err
 		}
 		if q.stopped {
-			return errors.New("the queue was stopped")
+			return ErrStopped
+		}
+		if q.drained {
+			return ErrStopping
 		}
 		if next := q.nextDue(); q.running && q.busy+q.besides == 0 && (next.IsZero() || next.After(q.clock.Now())) {
 			return nil
@@ -348,6 +352,42 @@ func (q *Local) Settle(ctx context.Context) error {
 		q.Look()
 		q.idle.Wait()
 	}
+}
+
+// Drain starts nothing new, and waits until nothing is under way.
+func (q *Local) Drain(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.idle.Broadcast()
+	})
+	defer stop()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.drained = true
+	q.idle.Broadcast()
+	for q.busy+q.besides > 0 && ctx.Err() == nil {
+		q.idle.Wait()
+	}
+	if q.busy+q.besides > 0 {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// Working tells whether Run is at work.
+func (q *Local) Working() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.stopped:
+		return ErrStopped
+	case q.drained:
+		return ErrStopping
+	case !q.running:
+		return ErrStarting
+	}
+	return nil
 }
 
 // Replace runs f, which replaces what is in the store, while nothing is under way, and then takes up what waits in it.
@@ -401,6 +441,9 @@ func (q *Local) nextDue() (next time.Time) {
 	}
 	return next
 }
+
+// Next is when the next thing is due.
+func (q *Local) Next(context.Context) (time.Time, error) { return q.NextDue(), nil }
 
 // Advance moves the clock forward.
 func (q *Local) Advance(ctx context.Context, to func(now time.Time) time.Time, moved func() error) (err error) {

@@ -7,6 +7,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,9 +40,23 @@ type Queue interface {
 	Advance(ctx context.Context, to func(now time.Time) time.Time, moved func() error) error
 	// Replace runs f, which replaces what is in the store, and then takes up what waits in it.
 	Replace(ctx context.Context, f func() error) error
+	// Drain starts nothing new from now on, and waits until nothing is under way in this process, or the context is over. Run goes on until
+	// its own context is.
+	Drain(ctx context.Context) error
+	// Next is when the next thing is due; zero if nothing waits. What is under way may be among it where processes share a database.
+	Next(ctx context.Context) (time.Time, error)
+	// Working tells that Run is at work, or why it is not.
+	Working() error
 	// Close closes what Run does not.
 	Close()
 }
+
+// Why a queue does not work.
+var (
+	ErrStarting = errors.New("the queue has not begun")
+	ErrStopping = errors.New("the sandbox is shutting down")
+	ErrStopped  = errors.New("the queue was stopped")
+)
 
 // steps moves a clock that was begun to be moved to its target, from one thing that comes due to the next, each done before the clock
 // goes on.

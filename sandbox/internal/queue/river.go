@@ -46,9 +46,11 @@ type River struct {
 	working context.Context //nolint:containedctx // of the work: over when Run ends, whatever River says
 	stop    context.CancelFunc
 
-	mu      sync.Mutex
-	stopped bool
-	sellers sellers
+	mu       sync.Mutex
+	running  bool
+	draining bool
+	stopped  bool
+	sellers  sellers
 }
 
 // Shared is what processes have in common besides the store.
@@ -242,6 +244,9 @@ func (q *River) do(ctx context.Context, job *river.Job[subjectJob]) error {
 		}
 	}
 	for piece := range pieces {
+		if errors.Is(q.Working(), ErrStopping) {
+			break // another process goes on
+		}
 		if mine, err := q.mine(ctx, job.JobRow, piece); err != nil || !mine {
 			return err
 		}
@@ -327,6 +332,9 @@ func (q *River) Run(ctx context.Context) error {
 	if err := q.client.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
+	q.mu.Lock()
+	q.running = true
+	q.mu.Unlock()
 	q.lead(ctx)
 	q.stop()
 	err := q.client.StopAndCancel(context.WithoutCancel(ctx))
@@ -334,6 +342,33 @@ func (q *River) Run(ctx context.Context) error {
 	q.stopped = true
 	q.mu.Unlock()
 	return err
+}
+
+// Drain takes no more jobs, and waits until those that were taken have ended. This process leads on meanwhile, if it does: others work.
+func (q *River) Drain(ctx context.Context) error {
+	q.mu.Lock()
+	q.draining = true
+	running := q.running
+	q.mu.Unlock()
+	if !running {
+		return nil
+	}
+	return q.client.Stop(ctx)
+}
+
+// Working tells whether Run is at work.
+func (q *River) Working() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.stopped:
+		return ErrStopped
+	case q.draining:
+		return ErrStopping
+	case !q.running:
+		return ErrStarting
+	}
+	return nil
 }
 
 // Close closes the connections.
@@ -494,11 +529,8 @@ func (q *River) replace(ctx context.Context, ids []int64, dead []string) error {
 func (q *River) Settle(ctx context.Context) error {
 	wait := time.Millisecond
 	for {
-		q.mu.Lock()
-		stopped := q.stopped
-		q.mu.Unlock()
-		if stopped {
-			return errors.New("the queue was stopped")
+		if err := q.Working(); errors.Is(err, ErrStopped) || errors.Is(err, ErrStopping) {
+			return err
 		}
 		settled, err := q.settled(ctx)
 		if err != nil && !store.Away(err) || settled {
@@ -528,6 +560,9 @@ func (q *River) settled(ctx context.Context) (bool, error) {
 	err := q.pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM waiting WHERE due_at <= $1)", q.clock.Now().UnixMilli()).Scan(&isDue)
 	return !isDue, err
 }
+
+// Next is when the next thing is due.
+func (q *River) Next(ctx context.Context) (time.Time, error) { return q.store.NextDue(ctx) }
 
 // Advance moves the clock forward.
 func (q *River) Advance(ctx context.Context, to func(now time.Time) time.Time, moved func() error) (err error) {

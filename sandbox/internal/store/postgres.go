@@ -248,7 +248,9 @@ func (s *Store) untilDone(ctx context.Context, f func(tx *Tx) error, quiet bool)
 			return ErrClosed
 		default:
 		}
+		start := time.Now()
 		why, err := s.once(ctx, f, quiet)
+		s.tellOnce(why, err, start)
 		pause := time.Duration(0)
 		switch why {
 		case final:
@@ -273,6 +275,22 @@ func (s *Store) untilDone(ctx context.Context, f func(tx *Tx) error, quiet bool)
 			return errors.Join(err, ErrClosed)
 		case <-time.After(pause):
 		}
+	}
+}
+
+// tellOnce tells the observer how an update went.
+func (s *Store) tellOnce(why outcome, err error, began time.Time) {
+	if why == final {
+		if err == nil {
+			s.tellCommitted(1, began)
+		}
+		return
+	}
+	s.mu.Lock()
+	by := s.observer
+	s.mu.Unlock()
+	if by != nil {
+		by.Again(map[outcome]string{conflict: "conflict", duplicate: "duplicate", away: "away"}[why])
 	}
 }
 

@@ -69,8 +69,24 @@ type Store struct {
 	faultRules       atomic.Pointer[[]fault.Rule] // nil: not read since they were changed
 	faultsVersion    atomic.Int64                 // grows with every change of them
 
+	observer   Observer                     // may be nil
 	keepEvents atomic.Int64                 // see KeepEvents
 	secrets    atomic.Pointer[secrets.Ring] // see Unlock
+}
+
+// Observer is told of transactions. It must not block, nor call the store.
+type Observer interface {
+	// Committed tells of a transaction that some updates shared, and how long it took.
+	Committed(updates int, took time.Duration)
+	// Again tells that an update is run again, and why: conflict, duplicate or away.
+	Again(reason string)
+}
+
+// Observe has an observer told, of which there is one, before the first update.
+func (s *Store) Observe(by Observer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.observer = by
 }
 
 // Waits says that something waits, or no longer does: a call for its attempt, or a subject for its time. It is told as it stands
@@ -448,6 +464,7 @@ func (s *Store) commit(batch []*job) {
 // together runs updates in one transaction; it gives the first error, after which nothing of any of them stays.
 func (s *Store) together(batch []*job) error {
 	ctx := context.Background()
+	began := time.Now()
 	conn, err := s.write.db.Conn(ctx)
 	if err != nil {
 		return err
@@ -457,6 +474,7 @@ func (s *Store) together(batch []*job) error {
 		s.desk = desk{}
 		return err
 	}
+	s.tellCommitted(len(batch), began)
 	// What was prepared inside is prepared for good now that the connection is free.
 	for query := range own {
 		_, _ = s.write.prepare(ctx, query)
@@ -485,6 +503,15 @@ func (s *Store) transact(ctx context.Context, conn *sql.Conn, batch []*job) (own
 		return nil, err
 	}
 	return tx.own, nil
+}
+
+func (s *Store) tellCommitted(updates int, began time.Time) {
+	s.mu.Lock()
+	by := s.observer
+	s.mu.Unlock()
+	if by != nil {
+		by.Committed(updates, time.Since(began))
+	}
 }
 
 // tell passes on what committed updates changed. It comes before the next transaction may begin, so that all is told in order.
