@@ -47,7 +47,7 @@ func TestMetrics_TellWhatHappened(t *testing.T) {
 		}
 		return right(call)
 	})
-	var now = time.Now()
+	now := time.Now()
 	m := start(t, isv.URL, func(c *sandbox.Config) {
 		c.Limits = sandbox.Limits{ControlRate: 1, OpenAPIRate: 1}
 		c.Now = func() time.Time { return now } // so that no bucket fills up
