@@ -16,10 +16,20 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		stop()
+		<-signals // whoever says it twice does not want to wait
+		os.Exit(exitAtOnce)
+	}()
 	os.Exit(runWith(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr, os.Getenv}))
 }
+
+// exitAtOnce is the exit code of a process that was told twice to stop.
+const exitAtOnce = 130
 
 const usage = `isv-sandbox plays the marketplace for an ISV: it calls your production address, and answers and takes what you send.
 

@@ -44,6 +44,12 @@ type process struct {
 
 func serveProcess(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
+	return serveProcessLog(t, dir, io.Discard, args...)
+}
+
+// serveProcessLog is serveProcess with somewhere to write the log to.
+func serveProcessLog(t *testing.T, dir string, log io.Writer, args ...string) *process {
+	t.Helper()
 	exe, err := os.Executable()
 	require.NoError(t, err)
 	p := &process{t: t, dir: dir}
@@ -52,7 +58,7 @@ func serveProcess(t *testing.T, dir string, args ...string) *process {
 	p.cmd.Env = append(os.Environ(), "ISVKIT_TEST_MAIN=1")
 	stdout, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
-	p.cmd.Stderr = io.Discard
+	p.cmd.Stderr = log
 	require.NoError(t, p.cmd.Start())
 	t.Cleanup(p.kill)
 	lines := bufio.NewScanner(stdout)

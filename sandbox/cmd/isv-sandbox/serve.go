@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -24,7 +23,7 @@ import (
 
 func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) error {
 	fs := newFlags("serve", stderr, "serve [flags]")
-	listen := fs.String("listen", "127.0.0.1:8480", "`address` of the open API, which your ISV calls; port 0 picks one")
+	listenAt := fs.String("listen", "127.0.0.1:8480", "`address` of the open API, which your ISV calls; port 0 picks one")
 	controlListen := fs.String("control-listen", "127.0.0.1:8481", "`address` of the control API, which these commands call")
 	authListen := fs.String("auth-listen", "", "`address` of the login page and the auth centres of kit tenants, over https (default: that of --listen, two ports on), or off")
 	database := fs.String("database", "isvkit.db", "`file` that keeps the state, or :memory:, or postgres://… for any number of processes that share it")
@@ -33,7 +32,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	secretsKey := fs.String("secrets-key", "", "`file` with the keys that seal secrets in the database (default: "+envSecretsKey+", else a file beside the key file, made if there is none)")
 	who := accessFlags(fs)
 	calls := egressFlags(fs)
-	quiet := fs.Bool("quiet", false, "log only what went wrong")
+	operation := operationFlags(fs)
 	rest, err := parse(fs, args)
 	if err != nil {
 		return err
@@ -51,6 +50,10 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	if err != nil {
 		return err
 	}
+	log, err := operation.log(stderr)
+	if err := errors.Join(err, operation.check()); err != nil {
+		return err
+	}
 	keys, err := loadKeys(*keyFile, getenv)
 	if err != nil {
 		return err
@@ -59,16 +62,31 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	if err != nil {
 		return err
 	}
-	level := slog.LevelInfo
-	if *quiet {
-		level = slog.LevelWarn
-	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
 	cfg := sandbox.Config{
 		Database: *database, Keys: keys, ProductionAddress: *provider, Egress: policy, SecretsKey: sealing, Logger: log,
 	}
 	if err := who.config(&cfg); err != nil {
 		return err
+	}
+	// These are there before the sandbox is: to bring a large database to a new schema takes its time, in which this process is alive.
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	serving := newServers(fail)
+	defer serving.close()
+	control, err := listen(ctx, "--control-listen", *controlListen)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = control.Close() }()
+	var controlDoor, metricsDoor door
+	serving.serve(control, &controlDoor)
+	var metrics net.Listener
+	if operation.metricsListen != "" {
+		if metrics, err = listen(ctx, "--metrics-listen", operation.metricsAddress()); err != nil {
+			return err
+		}
+		defer func() { _ = metrics.Close() }()
+		serving.serve(metrics, &metricsDoor)
 	}
 	s, err := sandbox.New(ctx, cfg)
 	if errors.Is(err, store.ErrInUse) {
@@ -82,30 +100,24 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	}
 	defer func() { _ = s.Close() }()
 
-	var lc net.ListenConfig
-	market, err := lc.Listen(ctx, "tcp", *listen)
+	market, err := listen(ctx, "--listen", *listenAt)
 	if err != nil {
-		return cannotListen("--listen", err)
+		return err
 	}
 	defer func() { _ = market.Close() }()
-	control, err := lc.Listen(ctx, "tcp", *controlListen)
-	if err != nil {
-		return cannotListen("--control-listen", err)
-	}
-	defer func() { _ = control.Close() }()
 	marketURL, controlURL := "http://"+market.Addr().String(), "http://"+control.Addr().String()
 	s.SetAddresses(marketURL, controlURL)
-	handlers := map[net.Listener]http.Handler{market: s.OpenAPIHandler(), control: s.ControlHandler()}
+	handlers := map[net.Listener]http.Handler{market: s.OpenAPIHandler()}
 	centre := authCentre{loginPage: "off"}
 	if *authListen != "off" {
-		if centre, err = openAuthCentre(ctx, *authListen, *listen, *keyFile); err != nil {
+		if centre, err = openAuthCentre(ctx, *authListen, *listenAt, *keyFile); err != nil {
 			return err
 		}
 		defer func() { _ = centre.Close() }()
 		handlers[centre] = s.AuthCentreHandler()
 		s.SetAuthCentre(centre.url)
 	}
-	listeners := slices.Collect(maps.Keys(handlers))
+	listeners := append(slices.Collect(maps.Keys(handlers)), control)
 	if err := who.check(s.Keys(), control, listeners...); err != nil {
 		return err
 	}
@@ -131,17 +143,23 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	if isv == "" {
 		isv = "not known yet; tell it with: isv-sandbox provider http://127.0.0.1:9000/saasproduce"
 	}
+	controlDoor.open(s.ControlHandler())
+	metricsDoor.open(s.MetricsHandler())
+	for listener, handler := range handlers {
+		serving.serve(listener, handler)
+	}
 	_, _ = fmt.Fprintf(stdout, `isv-sandbox %s
   open API     %s
   control API  %s
   login page   %s
+  metrics      %s
   keys         %s (in a shell: . %s)
   database     %s
   your ISV     %s
 ready
-`, sandbox.Version, marketURL, controlURL, centre.loginPage, *keyFile, shellPath(*keyFile), store.Redacted(*database), isv)
+`, sandbox.Version, marketURL, controlURL, centre.loginPage, shownMetrics(metrics, controlURL), *keyFile, shellPath(*keyFile), store.Redacted(*database), isv)
 
-	return runAll(ctx, s, handlers)
+	return runUntil(ctx, s, serving, operation.shutdownTimeout, log)
 }
 
 // authCentre is where the auth centres are served.
@@ -211,36 +229,6 @@ func shellPath(name string) string {
 		return name
 	}
 	return "./" + name
-}
-
-// runAll delivers and serves until the context is over or a listener fails, then stops in order: no new requests, then the
-// attempts under way.
-func runAll(ctx context.Context, s *sandbox.Sandbox, handlers map[net.Listener]http.Handler) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	ran := make(chan error, 1)
-	go func() { ran <- s.Run(ctx) }()
-	var servers []*http.Server
-	for listener, handler := range handlers {
-		server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
-		servers = append(servers, server)
-		go func() {
-			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				cancel(err)
-			}
-		}()
-	}
-	<-ctx.Done()
-	stopping, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer stop()
-	for _, server := range servers {
-		_ = server.Shutdown(stopping)
-	}
-	err := <-ran
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		err = errors.Join(cause, err)
-	}
-	return err
 }
 
 // cannotListen says which flag named the address, and what to do if it is taken.
