@@ -79,9 +79,10 @@ func TestServe_EndsWhatIsUnderWay(t *testing.T) {
 	p := serveProcess(t, dir, "--provider", isv.URL, "--metrics-listen", ":0")
 	metrics := regexp.MustCompile(`metrics +(http://127\.0\.0\.1:\d+)/metrics`).FindStringSubmatch(p.out)
 	require.NotNil(t, metrics, p.out)
-	code, body, err := get(t, metrics[1]+"/readyz", "")
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, code, body)
+	require.Eventually(t, func() bool {
+		code, _, err := get(t, metrics[1]+"/readyz", "")
+		return err == nil && code == http.StatusOK
+	}, 20*time.Second, 10*time.Millisecond)
 	line := regexp.MustCompile(`line (\S+)`).FindStringSubmatch(p.ok("buy", "--sku", "demo-period", "--wait", "0"))[1]
 	<-reached
 
