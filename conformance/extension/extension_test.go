@@ -422,6 +422,9 @@ func TestLint_OneMistake(t *testing.T) {
 		assert.NotEmpty(t, r.Source, r.ID)
 		assert.NotEmpty(t, r.Mend, r.ID)
 	}
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(readme), fmt.Sprintf("%d rules, each with its source", len(extension.Rules())))
 }
 
 // TestLint_AlsoRight are packages that differ from the good one and are as good.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/isvkit/isvkit/conformance/extension"
 	"github.com/isvkit/isvkit/sandbox/market"
+	"github.com/isvkit/isvkit/sandbox/market/settlement"
 )
 
 // Verdict is the outcome.
@@ -68,6 +69,7 @@ type Result struct {
 	ISV        string       `json:"isv,omitempty"` // name in the profile
 	Categories []string     `json:"categories"`
 	At         string       `json:"at"`
+	Entry      string       `json:"entry"` // the day of entry as a seller: of the profile, otherwise At
 	Policy     Edition      `json:"policy"`
 	Conditions []Condition  `json:"conditions"`
 	Papers     []Paper      `json:"papers"`
@@ -173,10 +175,13 @@ func Judge(req Request) (*Result, error) {
 		Policy: Edition{Effective: string(p.Effective), Until: string(p.Until), Lapsed: p.Lapsed(req.At), Note: p.Note},
 		Report: j.facts, Extension: req.Extension,
 	}
+	r.Entry = string(j.seller().Entered)
 	for _, c := range categories {
 		r.Categories = append(r.Categories, c.ID)
 	}
-	r.Costs = j.costs()
+	if r.Costs, err = j.costs(); err != nil {
+		return nil, err
+	}
 	r.Fees = j.fees()
 	r.Conditions = j.conditions(r.Costs)
 	r.Papers = j.papers(r.Conditions)
@@ -518,81 +523,87 @@ func (c Costs) nothingDue() bool {
 	return deposits > 0
 }
 
-// costs adds up what the document asks for before anything is sold.
-func (j *judge) costs() Costs {
-	d := j.Policy.Deposit
-	c := Costs{Currency: j.Policy.Currency, Items: []Cost{}, Unstated: d.Unstated}
-	total := decimal.Zero
-	if d.Unstated == "" {
-		items, sum := j.deposit(d)
-		c.Items, total = items, sum
-		if len(j.categories) > 1 {
-			c.Combine = d.Combine
-		}
+// seller is who is judged, as package settlement knows a seller. Who has not entered yet is taken to enter on the day for which it is judged.
+func (j *judge) seller() settlement.Seller {
+	s := settlement.Seller{Entered: market.DateOf(j.At, j.Policy.Location()), Answers: j.answer}
+	if day, ok := j.entered(); ok {
+		s.Entered = day
 	}
-	for _, charge := range j.Policy.Charges {
-		concerned := j.Policy.Concerns(charge.When, j.answer, j.At)
-		if concerned.Outcome == market.Fails {
-			continue
-		}
-		item := Cost{
-			ID: charge.ID, Kind: kindCharge, Amount: charge.Amount.StringFixed(2), Says: charge.Says, Source: j.source(charge.Source),
-			Returned: "not given back",
-		}
-		if charge.Before != "" {
-			item.Before = []string{charge.Before}
-		}
-		if charge.Every != nil {
-			item.Every = charge.Every.String()
-		}
-		if charge.Refundable {
-			item.Returned = "given back"
-		}
-		if concerned.Outcome == market.Unknown {
-			item.Maybe = concerned.Why
-		}
-		c.Items = append(c.Items, item)
-		total = total.Add(charge.Amount)
+	for _, c := range j.categories {
+		s.Categories = append(s.Categories, c.ID)
 	}
-	c.Total = total.StringFixed(2)
-	return c
+	return s
 }
 
-func (j *judge) deposit(d market.Deposit) ([]Cost, decimal.Decimal) {
-	waived, maybe := j.waiver(d)
-	returned := "given back"
+// entered is the day on which the account became a seller, if it has.
+func (j *judge) entered() (market.Date, bool) {
+	day, ok := j.Profile.Field(j.Policy.Market, "account.entered")
+	text, isText := day.(string)
+	return market.Date(text), ok && isText
+}
+
+// costs are what package settlement says is paid before anything is sold, with the words of the document.
+func (j *judge) costs() (Costs, error) {
+	d := j.Policy.Deposit
+	c := Costs{Currency: j.Policy.Currency, Items: []Cost{}, Unstated: d.Unstated}
+	up, err := settlement.CostUpFront(j.Policy, j.seller(), j.At)
+	if err != nil {
+		return c, err
+	}
+	c.Total = up.Total.StringFixed(2)
+	if len(j.categories) > 1 && len(up.Deposit.Parts) > 0 {
+		c.Combine = d.Combine
+	}
+	waived, maybe, returned := "", "", "given back"
+	for _, w := range d.Waivers {
+		if w.ID == up.Deposit.Waived {
+			waived = w.Says
+		}
+	}
+	if waived == "" {
+		maybe = j.perhapsWaived()
+	}
 	if d.Return != nil {
 		returned = d.Return.Says
 	}
-	var items []Cost
-	sum, highest := decimal.Zero, decimal.Zero
-	for _, category := range j.categories {
-		for _, amount := range d.Amounts {
-			if amount.Unassigned || !concerns(amount.Categories, category.ID) {
-				continue
-			}
-			items = append(items, Cost{
-				ID: amount.ID, Kind: kindDeposit, Categories: []string{category.ID}, Amount: amount.Amount.StringFixed(2), Says: amount.Says,
-				Before: d.NeededFor, Returned: returned, Waived: waived, Maybe: maybe, Source: j.source(amount.Source),
-			})
-			sum = sum.Add(amount.Amount)
-			highest = decimal.Max(highest, amount.Amount)
-		}
+	for _, part := range up.Deposit.Parts {
+		at := slices.IndexFunc(d.Amounts, func(a market.DepositAmount) bool { return a.ID == part.Rule })
+		c.Items = append(c.Items, Cost{
+			ID: part.Rule, Kind: kindDeposit, Categories: []string{part.Category}, Amount: part.Amount.StringFixed(2), Says: d.Amounts[at].Says,
+			Before: d.NeededFor, Returned: returned, Waived: waived, Maybe: maybe, Source: j.source(d.Amounts[at].Source),
+		})
 	}
-	switch {
-	case waived != "":
-		return items, decimal.Zero
-	case d.Combine == "highest":
-		return combined(items), highest
+	if c.Combine == "highest" {
+		c.Items = combined(c.Items)
 	}
-	return items, sum
+	for _, due := range up.Charges {
+		at := slices.IndexFunc(j.Policy.Charges, func(charge market.Charge) bool { return charge.ID == due.Rule })
+		c.Items = append(c.Items, j.charge(j.Policy.Charges[at]))
+	}
+	return c, nil
+}
+
+func (j *judge) charge(charge market.Charge) Cost {
+	item := Cost{
+		ID: charge.ID, Kind: kindCharge, Amount: charge.Amount.StringFixed(2), Says: charge.Says, Source: j.source(charge.Source), Returned: "not given back",
+	}
+	if charge.Before != "" {
+		item.Before = []string{charge.Before}
+	}
+	if charge.Every != nil {
+		item.Every = charge.Every.String()
+	}
+	if charge.Refundable {
+		item.Returned = "given back"
+	}
+	if concerned := j.Policy.Concerns(charge.When, j.answer, j.At); concerned.Outcome == market.Unknown {
+		item.Maybe = concerned.Why
+	}
+	return item
 }
 
 // combined keeps the item with the highest amount, for all of the categories.
 func combined(items []Cost) []Cost {
-	if len(items) == 0 {
-		return []Cost{}
-	}
 	highest := slices.MaxFunc(items, func(a, b Cost) int {
 		return decimal.RequireFromString(a.Amount).Cmp(decimal.RequireFromString(b.Amount)) // written above
 	})
@@ -603,30 +614,17 @@ func combined(items []Cost) []Cost {
 	return []Cost{highest}
 }
 
-// waiver says why no deposit is due, or why perhaps.
-func (j *judge) waiver(d market.Deposit) (waived, maybe string) {
-	for _, w := range d.Waivers {
-		if w.Entered != nil && !w.Entered.Holds(j.entered()) {
+// perhapsWaived says why perhaps no deposit is due: a waiver for which the profile says too little.
+func (j *judge) perhapsWaived() string {
+	for _, w := range j.Policy.Deposit.Waivers {
+		if w.Entered != nil && !w.Entered.Holds(j.seller().Entered) {
 			continue
 		}
-		switch concerned := j.Policy.Concerns(w.When, j.answer, j.At); concerned.Outcome {
-		case market.Holds:
-			return w.Says, ""
-		case market.Unknown:
-			maybe = w.Says + " " + concerned.Why
+		if concerned := j.Policy.Concerns(w.When, j.answer, j.At); concerned.Outcome == market.Unknown {
+			return w.Says + " " + concerned.Why
 		}
 	}
-	return "", maybe
-}
-
-// entered is the day on which the account became a seller; for one that did not yet, the day for which it is judged.
-func (j *judge) entered() market.Date {
-	if day, ok := j.Profile.Field(j.Policy.Market, "account.entered"); ok {
-		if text, ok := day.(string); ok {
-			return market.Date(text)
-		}
-	}
-	return market.DateOf(j.At, j.Policy.Location())
+	return ""
 }
 
 // Fee is what the market keeps of the revenue, or a promotion that frees some of it.
@@ -635,7 +633,8 @@ type Fee struct {
 	Kind       string   `json:"kind"` // fee, promotion, or unstated: nothing is published
 	Categories []string `json:"categories"`
 	Says       string   `json:"says"`
-	Maybe      string   `json:"maybe,omitempty"` // why a promotion may not be for this seller: the profile does not say enough
+	Through    string   `json:"through,omitempty"` // the last day of a promotion that is for a time
+	Maybe      string   `json:"maybe,omitempty"`   // why a promotion may not be for this seller: the profile does not say enough
 	Source     Source   `json:"source"`
 }
 
@@ -643,34 +642,39 @@ type Fee struct {
 func (j *judge) fees() []Fee {
 	today := market.DateOf(j.At, j.Policy.Location())
 	all := []Fee{}
-	add := func(kind string, rule market.Rule, categories []string, maybe string) {
-		var concerned []string
+	add := func(kind string, rule market.Rule, categories []string) *Fee {
+		f := Fee{ID: rule.ID, Kind: kind, Says: rule.Says, Source: j.source(rule.Source)}
 		for _, c := range j.categories {
 			if concerns(categories, c.ID) {
-				concerned = append(concerned, c.ID)
+				f.Categories = append(f.Categories, c.ID)
 			}
 		}
-		if len(concerned) > 0 {
-			all = append(all, Fee{ID: rule.ID, Kind: kind, Categories: concerned, Says: rule.Says, Maybe: maybe, Source: j.source(rule.Source)})
+		if len(f.Categories) == 0 {
+			return nil
 		}
+		all = append(all, f)
+		return &all[len(all)-1]
 	}
 	for _, f := range j.Policy.Fees.Rates {
 		if f.Holds(today) {
-			add("fee", f.Rule, f.Categories, "")
+			add("fee", f.Rule, f.Categories)
 		}
 	}
 	for _, f := range j.Policy.Fees.Unstated {
-		add("unstated", f.Rule, f.Categories, "")
+		add("unstated", f.Rule, f.Categories)
 	}
-	for _, f := range j.Policy.Promotions {
-		if f.Entered != nil && !f.Entered.Holds(j.entered()) {
+	seller := j.seller()
+	for _, promo := range j.Policy.Promotions {
+		through := settlement.FreeThrough(j.Policy, &promo, seller.Entered)
+		concerned := j.Policy.Concerns(promo.When, j.answer, j.At)
+		if promo.Entered != nil && !promo.Entered.Holds(seller.Entered) || through != "" && through < today || concerned.Outcome == market.Fails {
 			continue
 		}
-		switch concerned := j.Policy.Concerns(f.When, j.answer, j.At); concerned.Outcome {
-		case market.Holds:
-			add("promotion", f.Rule, f.Categories, "")
-		case market.Unknown:
-			add("promotion", f.Rule, f.Categories, concerned.Why)
+		if f := add("promotion", promo.Rule, promo.Categories); f != nil {
+			f.Through = string(through)
+			if concerned.Outcome == market.Unknown {
+				f.Maybe = concerned.Why
+			}
 		}
 	}
 	return all

@@ -331,6 +331,9 @@ func (t *text) fees() {
 		if len(f.Categories) < len(t.r.Categories) {
 			what = strings.Join(f.Categories, ", ") + ": " + what
 		}
+		if f.Through != "" {
+			what += " Free through " + f.Through + ", entry on " + t.r.Entry + "."
+		}
 		if f.Maybe != "" {
 			what += " It is open whether this is for you: " + f.Maybe
 		}

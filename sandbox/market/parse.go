@@ -284,8 +284,12 @@ func (r *reader) check(p *Policy) {
 		r.problem("timezone", "%q is not known, expected a name such as Asia/Shanghai", p.Timezone)
 		p.location = time.UTC
 	}
-	if p.calendar = calendars()[p.Calendar]; p.calendar == nil {
+	if days := calendars()[p.Calendar]; days == nil {
 		r.problem("calendar", "%q is not known, expected one of %s", p.Calendar, strings.Join(Calendars(), ", "))
+	} else {
+		own := *days
+		own.location = p.location // a month is counted from midnight to midnight where the market is
+		p.calendar = &own
 	}
 	c := checker{r: r, p: p, categories: map[string]bool{}, papers: map[string]bool{}, revenue: map[string]bool{}}
 	for _, category := range p.Categories {
