@@ -28,6 +28,10 @@ test: ## run all tests
 race: ## run all tests under the race detector, in random order
 	$(GO) test -race -shuffle=on ./...
 
+.PHONY: crash
+crash: ## the crash test in its long form: 2,000 orders in flight, 20 processes killed; with PostgreSQL too if ISVKIT_TEST_POSTGRES names one
+	ISVKIT_TEST_CRASH=full $(GO) test -count=1 -v -timeout 30m -run '^TestCrash_' ./sandbox/cmd/isv-sandbox
+
 .PHONY: build
 build: ## build isv-sandbox and isv-conformance into .tmp/bin
 	@mkdir -p $(BIN)

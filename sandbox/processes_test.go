@@ -167,3 +167,52 @@ func (m *market) provesOnce(line string) (interrupted int) {
 	}
 	return interrupted
 }
+
+// TestProcesses_TheServerMayBeRestarted stops PostgreSQL in the middle of the work, in order and as if it had crashed, and starts it again a
+// moment later. Orders go on being placed meanwhile.
+func TestProcesses_TheServerMayBeRestarted(t *testing.T) {
+	server := storetest.NewServer(t)
+	isv := newISV(t)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(5 * time.Millisecond) // so that some are under way
+		isv.Config.Handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	process(t, server.URL(), front.URL)
+	m := start(t, front.URL, func(c *sandbox.Config) { c.Database = server.URL() })
+	const orders = 150
+	placed := make(chan string, orders)
+	go func() {
+		defer close(placed)
+		for range orders {
+			var p sandboxapi.OrderPlaced
+			if status, detail := m.call("POST", "/v1/orders", sandboxapi.Purchase{SKUCode: "demo-period"}, &p); status != http.StatusCreated {
+				t.Errorf("an order was not taken: HTTP %d %s", status, detail)
+				return
+			}
+			placed <- p.Order.OrderLineID
+		}
+	}()
+	var lines []string
+	for line := range placed {
+		lines = append(lines, line)
+		switch len(lines) {
+		case orders / 4, orders * 3 / 4:
+			server.Stop("fast")
+			server.Start()
+		case orders / 2:
+			server.Stop("immediate")
+			server.Start()
+		}
+	}
+	require.Len(t, lines, orders)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	require.NoError(t, m.Settle(ctx))
+	interrupted := 0
+	for _, line := range lines {
+		m.is(line, sandboxapi.InstanceReady)
+		interrupted += m.provesOnce(line)
+	}
+	t.Logf("%d attempts lost the server before their end was written", interrupted)
+}

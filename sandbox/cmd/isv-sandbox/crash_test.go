@@ -1,0 +1,348 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/secrets"
+	"github.com/isvkit/isvkit/sandbox/internal/store"
+	"github.com/isvkit/isvkit/sandbox/internal/store/storetest"
+)
+
+// A crash is told as the issue has it: so many orders are in flight, processes of the real program are killed with SIGKILL at random again
+// and again, and in the end nothing shows it but the journal, which tells of attempts that were interrupted.
+
+// life is what an ISV is called for in the life of an order, in this order. It refuses the first newInstance.
+var life = []string{"newInstance", "queryInstance", "updateInstanceStatus", "releaseInstance"}
+
+const attemptsOfALife = 5
+
+// crashISV records what it is sent.
+type crashISV struct {
+	*httptest.Server
+	mu   sync.Mutex
+	got  int
+	sent map[string][]string // activities, by order line
+	ok   map[string]int      // by line and activity: how often it answered that all is well
+}
+
+func newCrashISV(t *testing.T) *crashISV {
+	v := &crashISV{sent: map[string][]string{}, ok: map[string]int{}}
+	v.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var call struct{ Activity, OrderLineID, InstanceID string }
+		err := json.NewDecoder(r.Body).Decode(&call)
+		if err != nil {
+			return // its process was killed while it sent this
+		}
+		line := call.OrderLineID
+		if line == "" {
+			line = strings.TrimPrefix(call.InstanceID, "i-")
+		}
+		time.Sleep(10 * time.Millisecond) // so that some are under way whenever a process dies
+		v.mu.Lock()
+		v.got++
+		first := len(v.sent[line]) == 0
+		v.sent[line] = append(v.sent[line], call.Activity)
+		if !first {
+			v.ok[line+" "+call.Activity]++
+		}
+		v.mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case first:
+			_, _ = io.WriteString(w, `{"resultCode":"000005","resultMsg":"not now"}`)
+		case call.Activity == "newInstance":
+			created(w, line)
+		case call.Activity == "queryInstance":
+			_, _ = fmt.Fprintf(w, `{"resultCode":"000000","resultMsg":"ok","info":[{"instanceId":%q,"appInfo":{"frontEndUrl":"https://a.example.com"}}]}`, call.InstanceID)
+		default:
+			_, _ = io.WriteString(w, `{"resultCode":"000000","resultMsg":"ok"}`)
+		}
+	}))
+	t.Cleanup(v.Close)
+	return v
+}
+
+func (v *crashISV) count() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.got
+}
+
+// crowd is some processes that share a database, one of which is killed now and then.
+type crowd struct {
+	t        *testing.T
+	database string
+	provider string
+	env      []string
+
+	mu      sync.Mutex
+	members []*member
+}
+
+type member struct {
+	cmd     *exec.Cmd
+	control string
+	dead    chan struct{}
+}
+
+func newCrowd(t *testing.T, database, provider string, n int) *crowd {
+	c := &crowd{t: t, database: database, provider: provider, env: append(os.Environ(), "ISVKIT_TEST_MAIN=1", envSecretsKey+"="+secrets.NewKey(), envControlToken+"=crash-token")}
+	for _, name := range []string{envBaseKey, envKitKey, envGeneralKey, envLicenseKey, envAK, envSK} {
+		c.env = append(c.env, name+"=crash-"+strings.ToLower(name))
+	}
+	for range n {
+		c.members = append(c.members, c.start())
+	}
+	t.Cleanup(c.stop)
+	return c
+}
+
+// start starts a process and waits until it is ready.
+func (c *crowd) start() *member {
+	c.t.Helper()
+	exe, err := os.Executable()
+	require.NoError(c.t, err)
+	m := &member{dead: make(chan struct{})}
+	m.cmd = exec.Command(exe, "serve", "--listen", "127.0.0.1:0", "--control-listen", "127.0.0.1:0", "--auth-listen", "off", "--quiet",
+		"--database", c.database, "--provider", c.provider, "--keys", filepath.Join(c.t.TempDir(), "isvkit.keys"))
+	m.cmd.Env = c.env
+	out, err := m.cmd.StdoutPipe()
+	require.NoError(c.t, err)
+	var stderr bytes.Buffer
+	m.cmd.Stderr = &stderr
+	require.NoError(c.t, m.cmd.Start())
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && lines.Text() != "ready" {
+		if _, url, found := strings.Cut(lines.Text(), "control API  "); found {
+			m.control = url
+		}
+	}
+	require.Equal(c.t, "ready", lines.Text(), "%s", &stderr)
+	return m
+}
+
+// kill ends a process with SIGKILL and puts another in its place.
+func (c *crowd) kill(n int) {
+	c.t.Helper()
+	m := c.members[n]
+	close(m.dead)
+	require.NoError(c.t, m.cmd.Process.Kill())
+	_ = m.cmd.Wait()
+	fresh := c.start()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members[n] = fresh
+}
+
+// stop ends all.
+func (c *crowd) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.members {
+		_ = m.cmd.Process.Kill()
+		_ = m.cmd.Wait()
+	}
+	c.members = nil
+}
+
+// post asks the control API of one of the processes. It fails if that is killed meanwhile.
+func (c *crowd) post(path string, body, into any) error {
+	c.mu.Lock()
+	m := c.members[len(path)%len(c.members)]
+	c.mu.Unlock()
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(c.t.Context())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.control+path, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer crash-token")
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		select {
+		case <-m.dead:
+			return errors.Join(errKilled, err)
+		default:
+			return err
+		}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return errors.Join(errKilled, err)
+	}
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("HTTP %d: %s", resp.StatusCode, answer)
+	}
+	return json.Unmarshal(answer, into)
+}
+
+var errKilled = errors.New("the process was killed")
+
+// ended is what is known of an order in the end that does not depend on when it was made, and by which id.
+type ended struct {
+	Status   string
+	Instance string
+	FrontEnd string
+	Calls    []string
+}
+
+// live has orders live their lives, while processes are killed once the ISV has got so many requests, and gives what became of them and
+// what was interrupted on the way.
+func live(t *testing.T, database string, processes, orders int, kills []int, seed *rand.Rand) (ends []ended, interrupted int) {
+	t.Helper()
+	isv := newCrashISV(t)
+	c := newCrowd(t, database, isv.URL, processes)
+	lines := make([]string, orders)
+	for i := range lines {
+		var placed sandboxapi.OrderPlaced
+		require.NoError(t, c.post("/v1/orders", sandboxapi.Purchase{SKUCode: "demo-period"}, &placed))
+		lines[i] = placed.Order.OrderLineID
+	}
+	require.Eventually(t, func() bool { return isv.count() == orders }, time.Minute, time.Millisecond, "each was refused once, and is in flight")
+
+	now := time.Now()
+	lived := make(chan error, 1)
+	go func() {
+		lived <- func() error {
+			for _, days := range []time.Duration{1, 367, 400} { // it is open; it has ended; it is released
+				for {
+					var status sandboxapi.Clock
+					err := c.post("/v1/clock/advance", sandboxapi.ClockAdvance{To: now.Add(days * 24 * time.Hour)}, &status)
+					if err == nil {
+						break
+					}
+					if !errors.Is(err, errKilled) {
+						return err
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+			}
+			return nil
+		}()
+	}()
+	for _, after := range kills {
+		require.Eventually(t, func() bool { return isv.count() >= after || len(lived) > 0 }, 2*time.Minute, time.Millisecond)
+		require.Empty(t, lived, "all of it was done before it was killed for the last time")
+		c.kill(seed.IntN(processes))
+	}
+	require.NoError(t, <-lived)
+	c.stop()
+
+	s, err := store.Open(t.Context(), database)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	all, err := s.Calls(t.Context(), "", 1<<20)
+	require.NoError(t, err)
+	attempts, err := s.Attempts(t.Context(), store.AttemptFilter{}, 1<<20)
+	require.NoError(t, err)
+	slices.Reverse(all)
+	slices.Reverse(attempts)
+	journal, byLine := map[int64][]store.Attempt{}, map[string][]store.Call{}
+	for _, a := range attempts {
+		journal[a.CallID] = append(journal[a.CallID], a)
+	}
+	for _, call := range all {
+		byLine[call.LineID] = append(byLine[call.LineID], call)
+	}
+	require.Len(t, byLine, orders)
+	for _, line := range lines {
+		i, err := s.Instance(t.Context(), line)
+		require.NoError(t, err)
+		end := ended{Status: string(i.Status), Instance: strings.ReplaceAll(i.InstanceID, line, "LINE"), FrontEnd: i.FrontEndURL}
+		var before int64
+		for _, call := range byLine[line] {
+			end.Calls = append(end.Calls, fmt.Sprintf("%s %s %s", call.Call.Activity, call.Status, call.ResultCode))
+			before, interrupted = judge(t, call, journal[call.ID], before, interrupted)
+			require.LessOrEqual(t, isv.ok[line+" "+string(call.Call.Activity)], len(journal[call.ID]), "the ISV got no more than the journal knows")
+			require.Positive(t, isv.ok[line+" "+string(call.Call.Activity)], "the ISV did get it")
+		}
+		require.Equal(t, life, slices.Compact(isv.sent[line]), "in order, as the ISV saw it")
+		ends = append(ends, end)
+	}
+	require.ElementsMatch(t, slices.Collect(maps.Keys(isv.sent)), lines)
+	return ends, interrupted
+}
+
+// judge checks by the journal that a call was attempted until it succeeded and not again, after the one before it had ended.
+func judge(t *testing.T, call store.Call, journal []store.Attempt, before int64, interrupted int) (last int64, all int) {
+	t.Helper()
+	require.NotEmpty(t, journal)
+	for n, a := range journal {
+		require.Greater(t, a.ID, before, "calls of an instance are made one after the other")
+		switch {
+		case a.Outcome == sandboxapi.AttemptSucceeded:
+			require.Equal(t, len(journal)-1, n, "call %d was delivered again after its success was stored: %+v", call.ID, journal)
+		case a.Outcome == sandboxapi.AttemptInterrupted:
+			interrupted++
+		default: // the refusal
+			require.Equal(t, sandboxapi.AttemptRefused, a.Outcome, "%+v", a)
+			require.Equal(t, "000005", a.ResultCode, "%+v", a)
+		}
+		require.Equal(t, n+1, a.Number)
+	}
+	end := journal[len(journal)-1]
+	require.Equal(t, sandboxapi.AttemptSucceeded, end.Outcome, "%+v", journal)
+	return end.ID, interrupted
+}
+
+// TestCrash_NothingIsLostAndNothingIsDoneTwice is the crash test: a short form of it, or that of the issue with ISVKIT_TEST_CRASH=full
+// (make crash).
+func TestCrash_NothingIsLostAndNothingIsDoneTwice(t *testing.T) {
+	orders, deaths := 200, 5
+	if os.Getenv("ISVKIT_TEST_CRASH") == "full" {
+		orders, deaths = 2000, 20
+	}
+	began := time.Now()
+	undisturbed, none := live(t, filepath.Join(t.TempDir(), "sandbox.db"), 1, orders, nil, nil)
+	require.Zero(t, none)
+	t.Logf("undisturbed, with SQLite: %s", time.Since(began).Round(time.Millisecond))
+	for _, kind := range []struct {
+		name      string
+		processes int
+		database  func(testing.TB) string
+	}{
+		{"sqlite", 1, func(tb testing.TB) string { return filepath.Join(tb.TempDir(), "sandbox.db") }},
+		{"postgres", 3, storetest.Postgres},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			seed := rand.New(rand.NewPCG(5, uint64(orders))) //nolint:gosec // to be repeated
+			kills := make([]int, deaths)
+			for i := range kills { // at random, but before it is all done
+				kills[i] = orders + seed.IntN(orders*(attemptsOfALife-1)*9/10)
+			}
+			slices.Sort(kills)
+			began := time.Now()
+			ends, interrupted := live(t, kind.database(t), kind.processes, orders, kills, seed)
+			require.Equal(t, undisturbed, ends)
+			require.Positive(t, interrupted, "no process died in the middle of its work")
+			t.Logf("%d orders, one of %d processes killed %d times: %d attempts were interrupted; %s", orders, kind.processes, deaths, interrupted, time.Since(began).Round(time.Millisecond))
+		})
+	}
+}
