@@ -296,10 +296,10 @@ func judge(t *testing.T, call store.Call, journal []store.Attempt, before int64,
 	require.NotEmpty(t, journal)
 	for n, a := range journal {
 		require.Greater(t, a.ID, before, "calls of an instance are made one after the other")
-		switch {
-		case a.Outcome == sandboxapi.AttemptSucceeded:
+		switch a.Outcome {
+		case sandboxapi.AttemptSucceeded:
 			require.Equal(t, len(journal)-1, n, "call %d was delivered again after its success was stored: %+v", call.ID, journal)
-		case a.Outcome == sandboxapi.AttemptInterrupted:
+		case sandboxapi.AttemptInterrupted:
 			interrupted++
 		default: // the refusal
 			require.Equal(t, sandboxapi.AttemptRefused, a.Outcome, "%+v", a)
@@ -332,7 +332,7 @@ func TestCrash_NothingIsLostAndNothingIsDoneTwice(t *testing.T) {
 		{"postgres", 3, storetest.Postgres},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
-			seed := rand.New(rand.NewPCG(5, uint64(orders))) //nolint:gosec // to be repeated
+			seed := rand.New(rand.NewPCG(5, uint64(orders)))
 			kills := make([]int, deaths)
 			for i := range kills { // at random, but before it is all done
 				kills[i] = orders + seed.IntN(orders*(attemptsOfALife-1)*9/10)
