@@ -141,6 +141,10 @@ func deeds(f first) map[string]deed {
 		"releaseInstance":      {map[string]string{"orderLineId": f.metered}, empty},
 		"restartCall":          {map[string]string{"callId": fmt.Sprint(f.call)}, empty},
 		"putSeller":            {map[string]string{"sellerId": "demo"}, sandboxapi.SellerSettings{Name: "Demo ISV"}},
+		"getMarket":            {map[string]string{"sellerId": "demo"}, nil},
+		"putMarket":            {map[string]string{"sellerId": "demo"}, sandboxapi.Registration{Market: "koogallery"}},
+		"moveMoney":            {map[string]string{"sellerId": "demo"}, sandboxapi.MoneyMove{Kind: sandboxapi.MoveDeposit, Amount: "10.00"}},
+		"getStatement":         {map[string]string{"sellerId": "demo", "month": "2024-01"}, nil},
 		"getProduct":           {product, nil},
 		"putProduct":           {map[string]string{"productCode": "demo-notify"}, sandboxapi.Product{ProductCode: "demo-notify", SellerID: "demo", SKUs: []sandboxapi.SKU{sku}}},
 		"putBuyer":             {map[string]string{"buyerId": "demo-buyer"}, sandboxapi.BuyerInfo{}},
@@ -274,7 +278,7 @@ func TestAccess_NobodyReachesAnother(t *testing.T) {
 	// What has no id to aim with, and gives another seller what is its own, which is nothing.
 	ownToo := []string{
 		"getStatus", "listSellers", "listProducts", "listOrders", "listInstances", "listCalls", "listAttempts", "listEvents", "streamEvents", "listUsageRecords", "listBills",
-		"listPackages", "listLicenses", "listLicenseFiles", "listFaults", "listKitTenants", "setProvider", "examine",
+		"listPackages", "listLicenses", "listLicenseFiles", "listFaults", "listKitTenants", "listMarkets", "setProvider", "examine",
 	}
 	all := operations(t)
 	require.Greater(t, len(all), 80)

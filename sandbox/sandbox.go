@@ -39,6 +39,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/event"
 	"github.com/isvkit/isvkit/sandbox/internal/kitbook"
 	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
+	"github.com/isvkit/isvkit/sandbox/internal/marketbook"
 	"github.com/isvkit/isvkit/sandbox/internal/metrics"
 	"github.com/isvkit/isvkit/sandbox/internal/openapiserver"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
@@ -47,6 +48,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/queue"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 	"github.com/isvkit/isvkit/sandbox/internal/usagebook"
+	"github.com/isvkit/isvkit/sandbox/market"
 )
 
 // Version is the version of the sandbox.
@@ -125,6 +127,8 @@ type Config struct {
 	Tokens bool
 	// SellerTokenTTL is how long a seller's token is good if nobody says otherwise. Default: a day.
 	SellerTokenTTL time.Duration
+	// Policies are the markets on which sellers can be registered. Default: those that come with package market.
+	Policies *market.Set
 	// Limits are what one seller may take. The zero value sets none; see [SharedLimits].
 	Limits Limits
 	// SecretsKey seals the secrets in the database: 32 bytes in Base64, one key a line; the first seals, every one opens. Empty: a random one
@@ -159,6 +163,7 @@ type Sandbox struct {
 	book     *orderbook.Book
 	licenses *licensebook.Book
 	probes   *probebook.Book
+	markets  *marketbook.Book
 	queue    queue.Queue
 	log      *slog.Logger
 	openAPI  http.Handler
@@ -201,6 +206,9 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Policies == nil {
+		cfg.Policies = market.Embedded()
 	}
 	policy, err := egress.New(cfg.Egress)
 	if err != nil {
@@ -255,8 +263,9 @@ func (s *Sandbox) assemble(ctx context.Context, cfg Config) (err error) {
 	s.outbox.Observe(s.metrics)
 	s.licenses = licensebook.New(s.store, s.clock, func(tx *store.Tx, p orderbook.Placement) (store.Order, error) { return s.book.Place(tx, p) })
 	s.probes = probebook.New(s.store, s.clock, s.outbox)
+	s.markets = marketbook.New(s.store, s.clock, cfg.Policies, s.probes.Become)
 	if s.book, err = orderbook.New(orderbook.Config{
-		Store: s.store, Clock: s.clock, Asker: s.outbox, Licences: s.licenses, OrderFailed: s.probes.OrderFailed, Random: seeded(cfg.Seed),
+		Store: s.store, Clock: s.clock, Asker: s.outbox, Licences: s.licenses, OrderFailed: s.probes.OrderFailed, Market: s.markets, Random: seeded(cfg.Seed),
 	}); err != nil {
 		return err
 	}
@@ -329,6 +338,8 @@ func (s *Sandbox) tick(ctx context.Context, subject string) error {
 		return s.licenses.Tick(ctx, subject)
 	case probebook.KindProbe:
 		return s.probes.Tick(ctx, subject)
+	case marketbook.KindSale, marketbook.KindStatement, marketbook.KindSeller:
+		return s.markets.Tick(ctx, subject)
 	default:
 		return fmt.Errorf("nobody knows what to do with the timer of %s", subject)
 	}
@@ -755,6 +766,7 @@ type driver struct{ *Sandbox }
 func (d driver) Book() *orderbook.Book           { return d.book }
 func (d driver) Licenses() *licensebook.Book     { return d.licenses }
 func (d driver) Probes() *probebook.Book         { return d.probes }
+func (d driver) Markets() *marketbook.Book       { return d.markets }
 func (d driver) Outbox() *outbox.Outbox          { return d.outbox }
 func (d driver) Store() *store.Store             { return d.store }
 func (d driver) Clock() *clock.Clock             { return d.clock }

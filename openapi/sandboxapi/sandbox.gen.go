@@ -124,23 +124,31 @@ func (e ChargingMode) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventAttempt         EventKind = "attempt"
-	EventCallWaiting     EventKind = "call-waiting"
-	EventClockMoved      EventKind = "clock-moved"
-	EventFaultApplied    EventKind = "fault-applied"
-	EventInstanceChanged EventKind = "instance-changed"
-	EventNotification    EventKind = "notification"
-	EventOrderCompleted  EventKind = "order-completed"
-	EventOrderFailed     EventKind = "order-failed"
-	EventOrderPlaced     EventKind = "order-placed"
-	EventProbeFailed     EventKind = "probe-failed"
-	EventProbeRecovered  EventKind = "probe-recovered"
-	EventProductDelisted EventKind = "product-delisted"
-	EventProductFrozen   EventKind = "product-frozen"
-	EventProductOnSale   EventKind = "product-on-sale"
-	EventProductStopped  EventKind = "product-stopped"
-	EventProviderChanged EventKind = "provider-changed"
-	EventUsageRejected   EventKind = "usage-rejected"
+	EventAttempt          EventKind = "attempt"
+	EventCallWaiting      EventKind = "call-waiting"
+	EventClockMoved       EventKind = "clock-moved"
+	EventDeliveryFailed   EventKind = "delivery-failed"
+	EventDeliveryRepaired EventKind = "delivery-repaired"
+	EventFaultApplied     EventKind = "fault-applied"
+	EventInstanceChanged  EventKind = "instance-changed"
+	EventMoneyMoved       EventKind = "money-moved"
+	EventNotification     EventKind = "notification"
+	EventOrderCompleted   EventKind = "order-completed"
+	EventOrderFailed      EventKind = "order-failed"
+	EventOrderPlaced      EventKind = "order-placed"
+	EventOrderRefunded    EventKind = "order-refunded"
+	EventOrderSettled     EventKind = "order-settled"
+	EventProbeFailed      EventKind = "probe-failed"
+	EventProbeRecovered   EventKind = "probe-recovered"
+	EventProductDelisted  EventKind = "product-delisted"
+	EventProductFrozen    EventKind = "product-frozen"
+	EventProductHidden    EventKind = "product-hidden"
+	EventProductOnSale    EventKind = "product-on-sale"
+	EventProductStopped   EventKind = "product-stopped"
+	EventProviderChanged  EventKind = "provider-changed"
+	EventSellerRegistered EventKind = "seller-registered"
+	EventStatementReady   EventKind = "statement-ready"
+	EventUsageRejected    EventKind = "usage-rejected"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
@@ -152,9 +160,15 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventClockMoved:
 		return true
+	case EventDeliveryFailed:
+		return true
+	case EventDeliveryRepaired:
+		return true
 	case EventFaultApplied:
 		return true
 	case EventInstanceChanged:
+		return true
+	case EventMoneyMoved:
 		return true
 	case EventNotification:
 		return true
@@ -164,6 +178,10 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventOrderPlaced:
 		return true
+	case EventOrderRefunded:
+		return true
+	case EventOrderSettled:
+		return true
 	case EventProbeFailed:
 		return true
 	case EventProbeRecovered:
@@ -172,11 +190,17 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventProductFrozen:
 		return true
+	case EventProductHidden:
+		return true
 	case EventProductOnSale:
 		return true
 	case EventProductStopped:
 		return true
 	case EventProviderChanged:
+		return true
+	case EventSellerRegistered:
+		return true
+	case EventStatementReady:
 		return true
 	case EventUsageRejected:
 		return true
@@ -344,6 +368,33 @@ func (e LicenseState) Valid() bool {
 	}
 }
 
+// Defines values for MoneyMoveKind.
+const (
+	MoveCharge     MoneyMoveKind = "charge"
+	MoveDeduction  MoneyMoveKind = "deduction"
+	MoveDeposit    MoneyMoveKind = "deposit"
+	MoveReturn     MoneyMoveKind = "return"
+	MoveWithdrawal MoneyMoveKind = "withdrawal"
+)
+
+// Valid indicates whether the value is a known member of the MoneyMoveKind enum.
+func (e MoneyMoveKind) Valid() bool {
+	switch e {
+	case MoveCharge:
+		return true
+	case MoveDeduction:
+		return true
+	case MoveDeposit:
+		return true
+	case MoveReturn:
+		return true
+	case MoveWithdrawal:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OrderStatus.
 const (
 	OrderAwaitingAcceptance OrderStatus = "awaiting-acceptance"
@@ -438,6 +489,7 @@ func (e ProductProvision) Valid() bool {
 const (
 	ProductDelisted ProductStatus = "delisted"
 	ProductFrozen   ProductStatus = "frozen"
+	ProductHidden   ProductStatus = "hidden"
 	ProductOnSale   ProductStatus = "on-sale"
 	ProductStopped  ProductStatus = "stopped"
 )
@@ -448,6 +500,8 @@ func (e ProductStatus) Valid() bool {
 	case ProductDelisted:
 		return true
 	case ProductFrozen:
+		return true
+	case ProductHidden:
 		return true
 	case ProductOnSale:
 		return true
@@ -496,6 +550,30 @@ func (e TokenRole) Valid() bool {
 		return false
 	}
 }
+
+// Defines values for GetStatementParamsFormat.
+const (
+	StatementCSV  GetStatementParamsFormat = "csv"
+	StatementJSON GetStatementParamsFormat = "json"
+	StatementText GetStatementParamsFormat = "text"
+)
+
+// Valid indicates whether the value is a known member of the GetStatementParamsFormat enum.
+func (e GetStatementParamsFormat) Valid() bool {
+	switch e {
+	case StatementCSV:
+		return true
+	case StatementJSON:
+		return true
+	case StatementText:
+		return true
+	default:
+		return false
+	}
+}
+
+// Amount Money with two decimals, in the policy's currency.
+type Amount = string
 
 // Attempt defines model for Attempt.
 type Attempt struct {
@@ -819,7 +897,7 @@ type CaseOverview struct {
 	ProductCode string `json:"productCode"`
 
 	// Status Only what is on sale can be ordered; what was bought before goes on. `frozen` its probes failed for five days; `delisted` more than five orders failed
-	// within a month, or it stayed frozen; `stopped` by its seller. Default on-sale for a new product, and for one that is there what it is.
+	// within a month, or it stayed frozen, or failed deliveries were not repaired; `hidden` a failed delivery is not repaired; `stopped` by its seller. Default on-sale for a new product, and for one that is there what it is.
 	Status ProductStatus `json:"status"`
 }
 
@@ -909,6 +987,27 @@ type Conversion struct {
 	Period string `json:"period,omitempty,omitzero"`
 }
 
+// DepositStanding defines model for DepositStanding.
+type DepositStanding struct {
+	// Held Money with two decimals, in the policy's currency.
+	Held Amount `json:"held"`
+
+	// Overdue That time is over.
+	Overdue bool `json:"overdue"`
+
+	// Required Money with two decimals, in the policy's currency.
+	Required Amount `json:"required"`
+
+	// Sanctions What follows.
+	Sanctions []string `json:"sanctions,omitempty,omitzero"`
+
+	// Short Money with two decimals, in the policy's currency.
+	Short Amount `json:"short"`
+
+	// TopUpTime Until when it has to be topped up.
+	TopUpTime time.Time `json:"topUpTime,omitempty,omitzero"`
+}
+
 // DetailsAnswer defines model for DetailsAnswer.
 type DetailsAnswer struct {
 	// CallID Number of the call; the journal has the exchange.
@@ -942,7 +1041,9 @@ type Event struct {
 	EventID int64 `json:"eventId,omitempty,omitzero"`
 
 	// Kind `notification` is what the marketplace tells the seller by e-mail and SMS after every attempt that failed. `call-waiting`: a call is no longer
-	// retried and waits for a restart. `probe-recovered`: a probe succeeded after one that failed. `attempt` is only in the stream.
+	// retried and waits for a restart. `probe-recovered`: a probe succeeded after one that failed. `attempt` is only in the stream. `delivery-failed`:
+	// an order goes back to the seller, to be repaired. `order-settled`: an order line is completed and counts as revenue. `statement-ready`: a month
+	// is over.
 	Kind EventKind `json:"kind"`
 
 	// SellerID The seller whom it concerns; empty if all.
@@ -959,7 +1060,9 @@ type Event struct {
 }
 
 // EventKind `notification` is what the marketplace tells the seller by e-mail and SMS after every attempt that failed. `call-waiting`: a call is no longer
-// retried and waits for a restart. `probe-recovered`: a probe succeeded after one that failed. `attempt` is only in the stream.
+// retried and waits for a restart. `probe-recovered`: a probe succeeded after one that failed. `attempt` is only in the stream. `delivery-failed`:
+// an order goes back to the seller, to be repaired. `order-settled`: an order line is completed and counts as revenue. `statement-ready`: a month
+// is over.
 type EventKind string
 
 // EventList defines model for EventList.
@@ -981,6 +1084,18 @@ type Examination struct {
 
 // ExaminationAccess The version of the access interface to speak. Default `v2`.
 type ExaminationAccess string
+
+// FailedDelivery defines model for FailedDelivery.
+type FailedDelivery struct {
+	// FailedTime Since when.
+	FailedTime time.Time `json:"failedTime"`
+
+	// OrderLineID What could not be delivered.
+	OrderLineID string `json:"orderLineId"`
+
+	// ProductCode Its product.
+	ProductCode string `json:"productCode"`
+}
 
 // Fault defines model for Fault.
 type Fault struct {
@@ -1626,6 +1741,117 @@ type LicenseOrder struct {
 // is over, and it can be renewed for 15 days; `released` gone.
 type LicenseState string
 
+// Market defines model for Market.
+type Market struct {
+	// Categories What can be sold there.
+	Categories []string `json:"categories"`
+
+	// Effective The first day of this edition.
+	Effective string `json:"effective"`
+
+	// Market Its name.
+	Market string `json:"market"`
+
+	// Name What people call it.
+	Name string `json:"name"`
+
+	// Until The last day, if one was published.
+	Until string `json:"until,omitempty,omitzero"`
+}
+
+// MarketAction defines model for MarketAction.
+type MarketAction struct {
+	// Action `hide` or `delist`.
+	Action string `json:"action"`
+
+	// ProductCode The product.
+	ProductCode string `json:"productCode"`
+
+	// Rule The rule of the policy.
+	Rule string `json:"rule"`
+}
+
+// MarketEntry defines model for MarketEntry.
+type MarketEntry struct {
+	// Amount Money with two decimals, in the policy's currency.
+	Amount Amount `json:"amount"`
+
+	// ID Its id.
+	ID string `json:"id"`
+
+	// Kind What it is.
+	Kind string `json:"kind"`
+
+	// Reason For people.
+	Reason string `json:"reason,omitempty,omitzero"`
+
+	// Time When.
+	Time time.Time `json:"time"`
+}
+
+// MarketList defines model for MarketList.
+type MarketList struct {
+	Markets []Market `json:"markets"`
+}
+
+// MarketStanding defines model for MarketStanding.
+type MarketStanding struct {
+	Actions []MarketAction `json:"actions"`
+
+	// ChargesDue Fixed charges that are to be paid.
+	ChargesDue       []string         `json:"chargesDue"`
+	Deposit          DepositStanding  `json:"deposit"`
+	FailedDeliveries []FailedDelivery `json:"failedDeliveries"`
+	Months           []MonthSummary   `json:"months"`
+
+	// PolicyEffective First day of the edition that is in force.
+	PolicyEffective string `json:"policyEffective"`
+
+	// PolicyLapsed Its published time is over and nothing newer is known.
+	PolicyLapsed bool         `json:"policyLapsed,omitempty,omitzero"`
+	Registration Registration `json:"registration"`
+
+	// SellerID The seller.
+	SellerID     string       `json:"sellerId"`
+	Withdrawable Withdrawable `json:"withdrawable"`
+}
+
+// MoneyMove defines model for MoneyMove.
+type MoneyMove struct {
+	// Amount How much. Default of a withdrawal all there is.
+	Amount string `json:"amount,omitempty,omitzero"`
+
+	// Kind What it is.
+	Kind MoneyMoveKind `json:"kind"`
+
+	// Reason For people; of a charge the id of its rule.
+	Reason string `json:"reason,omitempty,omitzero"`
+}
+
+// MoneyMoveKind What it is.
+type MoneyMoveKind string
+
+// MonthSummary defines model for MonthSummary.
+type MonthSummary struct {
+	// Fee Money with two decimals, in the policy's currency.
+	Fee Amount `json:"fee"`
+
+	// Final It is over.
+	Final bool `json:"final"`
+
+	// Month The month.
+	Month string `json:"month"`
+
+	// Net Money with two decimals, in the policy's currency.
+	Net Amount `json:"net"`
+
+	// Refunds Money with two decimals, in the policy's currency.
+	Refunds Amount `json:"refunds"`
+
+	// Sales Money with two decimals, in the policy's currency.
+	Sales Amount `json:"sales"`
+}
+
 // Order defines model for Order.
 type Order struct {
 	// AcceptTime When the buyer accepted, for products that are opened then.
@@ -1796,7 +2022,7 @@ type Product struct {
 	SKUs []SKU `json:"skus"`
 
 	// Status Only what is on sale can be ordered; what was bought before goes on. `frozen` its probes failed for five days; `delisted` more than five orders failed
-	// within a month, or it stayed frozen; `stopped` by its seller. Default on-sale for a new product, and for one that is there what it is.
+	// within a month, or it stayed frozen, or failed deliveries were not repaired; `hidden` a failed delivery is not repaired; `stopped` by its seller. Default on-sale for a new product, and for one that is there what it is.
 	Status ProductStatus `json:"status,omitempty,omitzero"`
 }
 
@@ -1812,13 +2038,13 @@ type ProductList struct {
 }
 
 // ProductStatus Only what is on sale can be ordered; what was bought before goes on. `frozen` its probes failed for five days; `delisted` more than five orders failed
-// within a month, or it stayed frozen; `stopped` by its seller. Default on-sale for a new product, and for one that is there what it is.
+// within a month, or it stayed frozen, or failed deliveries were not repaired; `hidden` a failed delivery is not repaired; `stopped` by its seller. Default on-sale for a new product, and for one that is there what it is.
 type ProductStatus string
 
 // ProductStatusChange defines model for ProductStatusChange.
 type ProductStatusChange struct {
 	// Status Only what is on sale can be ordered; what was bought before goes on. `frozen` its probes failed for five days; `delisted` more than five orders failed
-	// within a month, or it stayed frozen; `stopped` by its seller. Default on-sale for a new product, and for one that is there what it is.
+	// within a month, or it stayed frozen, or failed deliveries were not repaired; `hidden` a failed delivery is not repaired; `stopped` by its seller. Default on-sale for a new product, and for one that is there what it is.
 	Status ProductStatus `json:"status"`
 
 	// WithoutCases Put it on sale although cases are missing, like the products of a fresh sandbox.
@@ -1886,6 +2112,27 @@ type Redelivery struct {
 
 	// ToCallID Number of the last call. Default that of the first.
 	ToCallID int64 `json:"toCallId,omitempty,omitzero"`
+}
+
+// Registration defines model for Registration.
+type Registration struct {
+	// Categories What it sells; the first is that of products for which nothing else is said. Default: the first open one for SaaS.
+	Categories []string `json:"categories,omitempty,omitzero"`
+
+	// Entered The day of entry, from which promotions count. Without it none applies.
+	Entered string `json:"entered,omitempty,omitzero"`
+
+	// FirstListed The day on which its first product was put on sale, from which the waiver of a deposit may count.
+	FirstListed string `json:"firstListed,omitempty,omitzero"`
+
+	// Market Where the seller is registered.
+	Market string `json:"market"`
+
+	// Products Category by productCode, for those of another category.
+	Products map[string]string `json:"products,omitempty,omitzero"`
+
+	// Profile What the policy may ask, by path, such as company.kind.
+	Profile map[string]interface{} `json:"profile,omitempty,omitzero"`
 }
 
 // Renewal defines model for Renewal.
@@ -2006,6 +2253,52 @@ type SellerSettings struct {
 
 // Severity `wrong`: calls fail or will fail because of it; `warning`: something may go wrong, or only here.
 type Severity string
+
+// Statement Amounts are texts, so that nobody reads them as floating point. Package settlement says what each of them is.
+type Statement struct {
+	// Charged Money with two decimals, in the policy's currency.
+	Charged Amount `json:"charged,omitempty,omitzero"`
+
+	// Closing Money with two decimals, in the policy's currency.
+	Closing Amount `json:"closing"`
+
+	// Correction Money with two decimals, in the policy's currency.
+	Correction Amount `json:"correction,omitempty,omitzero"`
+	Currency   string `json:"currency"`
+
+	// Deposit Money with two decimals, in the policy's currency.
+	Deposit Amount `json:"deposit,omitempty,omitzero"`
+
+	// Final The month is over, so its tier is known.
+	Final bool `json:"final"`
+
+	// GivenBack Money with two decimals, in the policy's currency.
+	GivenBack Amount                   `json:"givenBack,omitempty,omitzero"`
+	Lines     []map[string]interface{} `json:"lines"`
+	Market    string                   `json:"market"`
+	Month     string                   `json:"month"`
+
+	// Net Money with two decimals, in the policy's currency.
+	Net   Amount   `json:"net"`
+	Notes []string `json:"notes,omitempty,omitzero"`
+
+	// Opening Money with two decimals, in the policy's currency.
+	Opening Amount `json:"opening,omitempty,omitzero"`
+
+	// Policy First day of the edition.
+	Policy string `json:"policy,omitempty,omitzero"`
+
+	// Refunds Money with two decimals, in the policy's currency.
+	Refunds Amount `json:"refunds,omitempty,omitzero"`
+
+	// Sales Money with two decimals, in the policy's currency.
+	Sales  Amount                   `json:"sales,omitempty,omitzero"`
+	Seller string                   `json:"seller"`
+	Totals []map[string]interface{} `json:"totals"`
+
+	// Withdrawn Money with two decimals, in the policy's currency.
+	Withdrawn Amount `json:"withdrawn,omitempty,omitzero"`
+}
 
 // Status defines model for Status.
 type Status struct {
@@ -2142,6 +2435,21 @@ type UsageRecord struct {
 // UsageRecordList defines model for UsageRecordList.
 type UsageRecordList struct {
 	UsageRecords []UsageRecord `json:"usageRecords"`
+}
+
+// Withdrawable defines model for Withdrawable.
+type Withdrawable struct {
+	// Amount Money with two decimals, in the policy's currency.
+	Amount Amount `json:"amount"`
+
+	// Months The months that it takes.
+	Months []string `json:"months,omitempty,omitzero"`
+
+	// Possible Whether a withdrawal is possible now.
+	Possible bool `json:"possible"`
+
+	// Why Why not, or the rule.
+	Why string `json:"why"`
 }
 
 // BuyerFilter defines model for BuyerFilter.
@@ -2402,6 +2710,15 @@ type ListProductsParams struct {
 	SellerID string `form:"sellerId,omitempty" json:"sellerId,omitempty,omitzero"`
 }
 
+// GetStatementParams defines parameters for GetStatement.
+type GetStatementParams struct {
+	// Format `json` (default), `text` for people, or `csv`.
+	Format GetStatementParamsFormat `form:"format,omitempty" json:"format,omitempty,omitzero"`
+}
+
+// GetStatementParamsFormat defines parameters for GetStatement.
+type GetStatementParamsFormat string
+
 // ListUsageRecordsParams defines parameters for ListUsageRecords.
 type ListUsageRecordsParams struct {
 	// Limit How many at most.
@@ -2494,6 +2811,12 @@ type RedeliverJSONRequestBody = Redelivery
 
 // PutSellerJSONRequestBody defines body for PutSeller for application/json ContentType.
 type PutSellerJSONRequestBody = SellerSettings
+
+// PutMarketJSONRequestBody defines body for PutMarket for application/json ContentType.
+type PutMarketJSONRequestBody = Registration
+
+// MoveMoneyJSONRequestBody defines body for MoveMoney for application/json ContentType.
+type MoveMoneyJSONRequestBody = MoneyMove
 
 // CreateTokenJSONRequestBody defines body for CreateToken for application/json ContentType.
 type CreateTokenJSONRequestBody = TokenRequest
@@ -3116,6 +3439,11 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/licenses/{license}/unsubscribe (the `UnsubscribeLicense` operationId).
 	UnsubscribeLicense(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListMarkets Markets on which a seller can be registered
+	//
+	// Corresponds with GET /v1/markets (the `ListMarkets` operationId).
+	ListMarkets(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListOrders Orders, newest first
 	//
 	// Corresponds with GET /v1/orders (the `ListOrders` operationId).
@@ -3390,6 +3718,52 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/sellers/{sellerId} (the `PutSeller` operationId).
 	PutSeller(ctx context.Context, sellerID SellerID, body PutSellerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetMarket On which market a seller is registered, and how it stands there
+	//
+	// Corresponds with GET /v1/sellers/{sellerId}/market (the `GetMarket` operationId).
+	GetMarket(ctx context.Context, sellerID SellerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutMarketWithBody Register a seller on a market
+	//
+	// A seller who has earned or paid something stays on its market; 409 says so.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/sellers/{sellerId}/market (the `PutMarket` operationId).
+	PutMarketWithBody(ctx context.Context, sellerID SellerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutMarket Register a seller on a market
+	//
+	// A seller who has earned or paid something stays on its market; 409 says so.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/sellers/{sellerId}/market (the `PutMarket` operationId).
+	PutMarket(ctx context.Context, sellerID SellerID, body PutMarketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MoveMoneyWithBody Pay a deposit or a charge, withdraw; take from a deposit, or give it back
+	//
+	// Sales and refunds are written by the sandbox. To take from a deposit and to give it back is the operator's.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/sellers/{sellerId}/market/entries (the `MoveMoney` operationId).
+	MoveMoneyWithBody(ctx context.Context, sellerID SellerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MoveMoney Pay a deposit or a charge, withdraw; take from a deposit, or give it back
+	//
+	// Sales and refunds are written by the sandbox. To take from a deposit and to give it back is the operator's.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/sellers/{sellerId}/market/entries (the `MoveMoney` operationId).
+	MoveMoney(ctx context.Context, sellerID SellerID, body MoveMoneyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStatement What a seller earned and paid in a month
+	//
+	// Corresponds with GET /v1/sellers/{sellerId}/statements/{month} (the `GetStatement` operationId).
+	GetStatement(ctx context.Context, sellerID SellerID, month string, params *GetStatementParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// TakeSnapshot Everything the sandbox knows, as a file
 	//
@@ -4790,6 +5164,21 @@ func (c *Client) UnsubscribeLicense(ctx context.Context, license LicenseCode, re
 	return c.Client.Do(req)
 }
 
+// ListMarkets Markets on which a seller can be registered
+//
+// Corresponds with GET /v1/markets (the `ListMarkets` operationId).
+func (c *Client) ListMarkets(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListMarketsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListOrders Orders, newest first
 //
 // Corresponds with GET /v1/orders (the `ListOrders` operationId).
@@ -5425,6 +5814,112 @@ func (c *Client) PutSellerWithBody(ctx context.Context, sellerID SellerID, conte
 // Corresponds with PUT /v1/sellers/{sellerId} (the `PutSeller` operationId).
 func (c *Client) PutSeller(ctx context.Context, sellerID SellerID, body PutSellerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutSellerRequest(c.Server, sellerID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetMarket On which market a seller is registered, and how it stands there
+//
+// Corresponds with GET /v1/sellers/{sellerId}/market (the `GetMarket` operationId).
+func (c *Client) GetMarket(ctx context.Context, sellerID SellerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetMarketRequest(c.Server, sellerID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutMarketWithBody Register a seller on a market
+//
+// A seller who has earned or paid something stays on its market; 409 says so.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/sellers/{sellerId}/market (the `PutMarket` operationId).
+func (c *Client) PutMarketWithBody(ctx context.Context, sellerID SellerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutMarketRequestWithBody(c.Server, sellerID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutMarket Register a seller on a market
+//
+// A seller who has earned or paid something stays on its market; 409 says so.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/sellers/{sellerId}/market (the `PutMarket` operationId).
+func (c *Client) PutMarket(ctx context.Context, sellerID SellerID, body PutMarketJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutMarketRequest(c.Server, sellerID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MoveMoneyWithBody Pay a deposit or a charge, withdraw; take from a deposit, or give it back
+//
+// Sales and refunds are written by the sandbox. To take from a deposit and to give it back is the operator's.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/sellers/{sellerId}/market/entries (the `MoveMoney` operationId).
+func (c *Client) MoveMoneyWithBody(ctx context.Context, sellerID SellerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMoveMoneyRequestWithBody(c.Server, sellerID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MoveMoney Pay a deposit or a charge, withdraw; take from a deposit, or give it back
+//
+// Sales and refunds are written by the sandbox. To take from a deposit and to give it back is the operator's.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/sellers/{sellerId}/market/entries (the `MoveMoney` operationId).
+func (c *Client) MoveMoney(ctx context.Context, sellerID SellerID, body MoveMoneyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMoveMoneyRequest(c.Server, sellerID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStatement What a seller earned and paid in a month
+//
+// Corresponds with GET /v1/sellers/{sellerId}/statements/{month} (the `GetStatement` operationId).
+func (c *Client) GetStatement(ctx context.Context, sellerID SellerID, month string, params *GetStatementParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStatementRequest(c.Server, sellerID, month, params)
 	if err != nil {
 		return nil, err
 	}
@@ -8422,6 +8917,33 @@ func NewUnsubscribeLicenseRequest(server string, license LicenseCode) (*http.Req
 	return req, nil
 }
 
+// NewListMarketsRequest constructs an http.Request for the ListMarkets method
+func NewListMarketsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/markets")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewListOrdersRequest constructs an http.Request for the ListOrders method
 func NewListOrdersRequest(server string, params *ListOrdersParams) (*http.Request, error) {
 	var err error
@@ -9519,6 +10041,198 @@ func NewPutSellerRequestWithBody(server string, sellerID SellerID, contentType s
 	return req, nil
 }
 
+// NewGetMarketRequest constructs an http.Request for the GetMarket method
+func NewGetMarketRequest(server string, sellerID SellerID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "sellerId", sellerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sellers/%s/market", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutMarketRequest calls the generic PutMarket builder with application/json body
+func NewPutMarketRequest(server string, sellerID SellerID, body PutMarketJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutMarketRequestWithBody(server, sellerID, "application/json", bodyReader)
+}
+
+// NewPutMarketRequestWithBody constructs an http.Request for the PutMarket method, with any body, and a specified content type
+func NewPutMarketRequestWithBody(server string, sellerID SellerID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "sellerId", sellerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sellers/%s/market", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewMoveMoneyRequest calls the generic MoveMoney builder with application/json body
+func NewMoveMoneyRequest(server string, sellerID SellerID, body MoveMoneyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMoveMoneyRequestWithBody(server, sellerID, "application/json", bodyReader)
+}
+
+// NewMoveMoneyRequestWithBody constructs an http.Request for the MoveMoney method, with any body, and a specified content type
+func NewMoveMoneyRequestWithBody(server string, sellerID SellerID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "sellerId", sellerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sellers/%s/market/entries", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetStatementRequest constructs an http.Request for the GetStatement method
+func NewGetStatementRequest(server string, sellerID SellerID, month string, params *GetStatementParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "sellerId", sellerID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "month", month, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/sellers/%s/statements/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "format", params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewTakeSnapshotRequest constructs an http.Request for the TakeSnapshot method
 func NewTakeSnapshotRequest(server string) (*http.Request, error) {
 	var err error
@@ -10423,6 +11137,13 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/licenses/{license}/unsubscribe (the `UnsubscribeLicense` operationId).
 	UnsubscribeLicenseWithResponse(ctx context.Context, license LicenseCode, reqEditors ...RequestEditorFn) (*UnsubscribeLicenseResponse, error)
 
+	// ListMarketsWithResponse Markets on which a seller can be registered
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/markets (the `ListMarkets` operationId).
+	ListMarketsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListMarketsResponse, error)
+
 	// ListOrdersWithResponse Orders, newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -10729,6 +11450,56 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /v1/sellers/{sellerId} (the `PutSeller` operationId).
 	PutSellerWithResponse(ctx context.Context, sellerID SellerID, body PutSellerJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSellerResponse, error)
+
+	// GetMarketWithResponse On which market a seller is registered, and how it stands there
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/sellers/{sellerId}/market (the `GetMarket` operationId).
+	GetMarketWithResponse(ctx context.Context, sellerID SellerID, reqEditors ...RequestEditorFn) (*GetMarketResponse, error)
+
+	// PutMarketWithBodyWithResponse Register a seller on a market
+	//
+	// A seller who has earned or paid something stays on its market; 409 says so.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/sellers/{sellerId}/market (the `PutMarket` operationId).
+	PutMarketWithBodyWithResponse(ctx context.Context, sellerID SellerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutMarketResponse, error)
+
+	// PutMarketWithResponse Register a seller on a market
+	//
+	// A seller who has earned or paid something stays on its market; 409 says so.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/sellers/{sellerId}/market (the `PutMarket` operationId).
+	PutMarketWithResponse(ctx context.Context, sellerID SellerID, body PutMarketJSONRequestBody, reqEditors ...RequestEditorFn) (*PutMarketResponse, error)
+
+	// MoveMoneyWithBodyWithResponse Pay a deposit or a charge, withdraw; take from a deposit, or give it back
+	//
+	// Sales and refunds are written by the sandbox. To take from a deposit and to give it back is the operator's.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sellers/{sellerId}/market/entries (the `MoveMoney` operationId).
+	MoveMoneyWithBodyWithResponse(ctx context.Context, sellerID SellerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MoveMoneyResponse, error)
+
+	// MoveMoneyWithResponse Pay a deposit or a charge, withdraw; take from a deposit, or give it back
+	//
+	// Sales and refunds are written by the sandbox. To take from a deposit and to give it back is the operator's.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/sellers/{sellerId}/market/entries (the `MoveMoney` operationId).
+	MoveMoneyWithResponse(ctx context.Context, sellerID SellerID, body MoveMoneyJSONRequestBody, reqEditors ...RequestEditorFn) (*MoveMoneyResponse, error)
+
+	// GetStatementWithResponse What a seller earned and paid in a month
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/sellers/{sellerId}/statements/{month} (the `GetStatement` operationId).
+	GetStatementWithResponse(ctx context.Context, sellerID SellerID, month string, params *GetStatementParams, reqEditors ...RequestEditorFn) (*GetStatementResponse, error)
 
 	// TakeSnapshotWithResponse Everything the sandbox knows, as a file
 	//
@@ -13690,6 +14461,54 @@ func (r UnsubscribeLicenseResponse) ContentType() string {
 	return ""
 }
 
+type ListMarketsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MarketList
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListMarketsResponse) GetJSON200() *MarketList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListMarketsResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListMarketsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListMarketsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListMarketsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListMarketsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListOrdersResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -14980,6 +15799,198 @@ func (r PutSellerResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutSellerResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetMarketResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MarketStanding
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetMarketResponse) GetJSON200() *MarketStanding {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetMarketResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetMarketResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetMarketResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetMarketResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetMarketResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutMarketResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MarketStanding
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutMarketResponse) GetJSON200() *MarketStanding {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutMarketResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutMarketResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutMarketResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutMarketResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutMarketResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type MoveMoneyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MarketEntry
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r MoveMoneyResponse) GetJSON200() *MarketEntry {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r MoveMoneyResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r MoveMoneyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MoveMoneyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MoveMoneyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MoveMoneyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetStatementResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Statement
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStatementResponse) GetJSON200() *Statement {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetStatementResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStatementResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStatementResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStatementResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStatementResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -16423,6 +17434,19 @@ func (c *ClientWithResponses) UnsubscribeLicenseWithResponse(ctx context.Context
 	return ParseUnsubscribeLicenseResponse(rsp)
 }
 
+// ListMarketsWithResponse Markets on which a seller can be registered
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/markets (the `ListMarkets` operationId).
+func (c *ClientWithResponses) ListMarketsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListMarketsResponse, error) {
+	rsp, err := c.ListMarkets(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListMarketsResponse(rsp)
+}
+
 // ListOrdersWithResponse Orders, newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -16950,6 +17974,92 @@ func (c *ClientWithResponses) PutSellerWithResponse(ctx context.Context, sellerI
 		return nil, err
 	}
 	return ParsePutSellerResponse(rsp)
+}
+
+// GetMarketWithResponse On which market a seller is registered, and how it stands there
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/sellers/{sellerId}/market (the `GetMarket` operationId).
+func (c *ClientWithResponses) GetMarketWithResponse(ctx context.Context, sellerID SellerID, reqEditors ...RequestEditorFn) (*GetMarketResponse, error) {
+	rsp, err := c.GetMarket(ctx, sellerID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetMarketResponse(rsp)
+}
+
+// PutMarketWithBodyWithResponse Register a seller on a market
+//
+// A seller who has earned or paid something stays on its market; 409 says so.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/sellers/{sellerId}/market (the `PutMarket` operationId).
+func (c *ClientWithResponses) PutMarketWithBodyWithResponse(ctx context.Context, sellerID SellerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutMarketResponse, error) {
+	rsp, err := c.PutMarketWithBody(ctx, sellerID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutMarketResponse(rsp)
+}
+
+// PutMarketWithResponse Register a seller on a market
+//
+// A seller who has earned or paid something stays on its market; 409 says so.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/sellers/{sellerId}/market (the `PutMarket` operationId).
+func (c *ClientWithResponses) PutMarketWithResponse(ctx context.Context, sellerID SellerID, body PutMarketJSONRequestBody, reqEditors ...RequestEditorFn) (*PutMarketResponse, error) {
+	rsp, err := c.PutMarket(ctx, sellerID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutMarketResponse(rsp)
+}
+
+// MoveMoneyWithBodyWithResponse Pay a deposit or a charge, withdraw; take from a deposit, or give it back
+//
+// Sales and refunds are written by the sandbox. To take from a deposit and to give it back is the operator's.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sellers/{sellerId}/market/entries (the `MoveMoney` operationId).
+func (c *ClientWithResponses) MoveMoneyWithBodyWithResponse(ctx context.Context, sellerID SellerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MoveMoneyResponse, error) {
+	rsp, err := c.MoveMoneyWithBody(ctx, sellerID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMoveMoneyResponse(rsp)
+}
+
+// MoveMoneyWithResponse Pay a deposit or a charge, withdraw; take from a deposit, or give it back
+//
+// Sales and refunds are written by the sandbox. To take from a deposit and to give it back is the operator's.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/sellers/{sellerId}/market/entries (the `MoveMoney` operationId).
+func (c *ClientWithResponses) MoveMoneyWithResponse(ctx context.Context, sellerID SellerID, body MoveMoneyJSONRequestBody, reqEditors ...RequestEditorFn) (*MoveMoneyResponse, error) {
+	rsp, err := c.MoveMoney(ctx, sellerID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMoveMoneyResponse(rsp)
+}
+
+// GetStatementWithResponse What a seller earned and paid in a month
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/sellers/{sellerId}/statements/{month} (the `GetStatement` operationId).
+func (c *ClientWithResponses) GetStatementWithResponse(ctx context.Context, sellerID SellerID, month string, params *GetStatementParams, reqEditors ...RequestEditorFn) (*GetStatementResponse, error) {
+	rsp, err := c.GetStatement(ctx, sellerID, month, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStatementResponse(rsp)
 }
 
 // TakeSnapshotWithResponse Everything the sandbox knows, as a file
@@ -19053,6 +20163,39 @@ func ParseUnsubscribeLicenseResponse(rsp *http.Response) (*UnsubscribeLicenseRes
 	return response, nil
 }
 
+// ParseListMarketsResponse parses an HTTP response from a ListMarketsWithResponse call
+func ParseListMarketsResponse(rsp *http.Response) (*ListMarketsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListMarketsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MarketList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListOrdersResponse parses an HTTP response from a ListOrdersWithResponse call
 func ParseListOrdersResponse(rsp *http.Response) (*ListOrdersResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -19938,6 +21081,141 @@ func ParsePutSellerResponse(rsp *http.Response) (*PutSellerResponse, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetMarketResponse parses an HTTP response from a GetMarketWithResponse call
+func ParseGetMarketResponse(rsp *http.Response) (*GetMarketResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetMarketResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MarketStanding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutMarketResponse parses an HTTP response from a PutMarketWithResponse call
+func ParsePutMarketResponse(rsp *http.Response) (*PutMarketResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutMarketResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MarketStanding
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseMoveMoneyResponse parses an HTTP response from a MoveMoneyWithResponse call
+func ParseMoveMoneyResponse(rsp *http.Response) (*MoveMoneyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MoveMoneyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MarketEntry
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetStatementResponse parses an HTTP response from a GetStatementWithResponse call
+func ParseGetStatementResponse(rsp *http.Response) (*GetStatementResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStatementResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Statement
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/plain) unsupported
 
 	}
 

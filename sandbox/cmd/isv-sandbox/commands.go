@@ -33,6 +33,7 @@ var groups = []struct {
 	{basicCommands, ""}, // in the first lines of the help
 	{orderCommands, orderHelp},
 	{marketCommands, marketHelp},
+	{settlementCommands, settlementHelp},
 	{faultCommands, faultHelp},
 	{kitCommands, kitHelp},
 	{licenseCommands, licenseHelp},

@@ -65,6 +65,7 @@ const (
 	Frozen   ProductStatus = "frozen"   // its probes failed for too long: hidden, no trading
 	Delisted ProductStatus = "delisted" // too many of its orders failed, or it stayed frozen
 	Stopped  ProductStatus = "stopped"  // the seller stopped selling it; probes do not run
+	Hidden   ProductStatus = "hidden"   // a delivery failed and is not repaired: not found, no trading
 )
 
 // Product is what a seller lists. Its SKUs are what is bought.
@@ -177,8 +178,8 @@ func (p *Product) Check() error {
 		return invalid("access %q: expected v2 or v1", p.Access)
 	case p.Provision != OnPayment && p.Provision != OnAcceptance:
 		return invalid("provision %q: expected payment or acceptance", p.Provision)
-	case p.Status != OnSale && p.Status != Frozen && p.Status != Delisted && p.Status != Stopped:
-		return invalid("status %q: expected on-sale, frozen, delisted or stopped", p.Status)
+	case p.Status != OnSale && p.Status != Frozen && p.Status != Delisted && p.Status != Stopped && p.Status != Hidden:
+		return invalid("status %q: expected on-sale, frozen, hidden, delisted or stopped", p.Status)
 	case p.Access == AccessV1 && p.ChangeCheck:
 		return invalid("changeCheck: access interface V1 has no such call")
 	case len(p.SKUs) == 0:
@@ -265,6 +266,12 @@ func (s SKU) Item(period marketplaceapi.PeriodType) (Item, error) {
 	}
 	return Item{}, invalid("period: %s is sold by %s, not by %s", s.Code, strings.Join(types, " or "), period)
 }
+
+// DefaultMarket and DefaultCategory are where sellers are registered of whom nobody said otherwise: the market that this sandbox plays.
+const (
+	DefaultMarket   = "koogallery"
+	DefaultCategory = "saas"
+)
 
 // DemoSeller is the id of the seller that a fresh sandbox has.
 const DemoSeller = "demo"

@@ -76,6 +76,15 @@ var rules = map[string]rule{
 	"listBuyers":  {role: access.Operator, reads: true},
 	"putBuyer":    {role: access.Operator},
 
+	"listMarkets": {role: access.Seller, reads: true},
+	"getMarket":   {role: access.Seller, reads: true, check: about(func(s *scope, r *GetMarketRequestObject) error { return s.ownSeller(r.SellerID) })},
+	"putMarket":   {role: access.Seller, check: about(func(s *scope, r *PutMarketRequestObject) error { return s.ownSeller(r.SellerID) })},
+	"moveMoney": {
+		role: access.Seller, check: about(func(s *scope, r *MoveMoneyRequestObject) error { return s.ownSeller(r.SellerID) }),
+		ids: named(func(r MoveMoneyRequestObject) idMap { return idMap{"kind": string(r.Body.Kind)} }),
+	},
+	"getStatement": {role: access.Seller, reads: true, check: about(func(s *scope, r *GetStatementRequestObject) error { return s.ownSeller(r.SellerID) })},
+
 	"listProducts": {role: access.Seller, reads: true, check: about(func(s *scope, r *ListProductsRequestObject) error {
 		return s.only(&r.Params.SellerID)
 	})},

@@ -201,6 +201,9 @@ type ServerInterface interface {
 	// UnsubscribeLicense The buyer unsubscribes
 	// (POST /v1/licenses/{license}/unsubscribe)
 	UnsubscribeLicense(ctx echo.Context, license LicenseCode) error
+	// ListMarkets Markets on which a seller can be registered
+	// (GET /v1/markets)
+	ListMarkets(ctx echo.Context) error
 	// ListOrders Orders, newest first
 	// (GET /v1/orders)
 	ListOrders(ctx echo.Context, params ListOrdersParams) error
@@ -282,6 +285,18 @@ type ServerInterface interface {
 	// PutSeller Add a seller, or change one
 	// (PUT /v1/sellers/{sellerId})
 	PutSeller(ctx echo.Context, sellerID SellerID) error
+	// GetMarket On which market a seller is registered, and how it stands there
+	// (GET /v1/sellers/{sellerId}/market)
+	GetMarket(ctx echo.Context, sellerID SellerID) error
+	// PutMarket Register a seller on a market
+	// (PUT /v1/sellers/{sellerId}/market)
+	PutMarket(ctx echo.Context, sellerID SellerID) error
+	// MoveMoney Pay a deposit or a charge, withdraw; take from a deposit, or give it back
+	// (POST /v1/sellers/{sellerId}/market/entries)
+	MoveMoney(ctx echo.Context, sellerID SellerID) error
+	// GetStatement What a seller earned and paid in a month
+	// (GET /v1/sellers/{sellerId}/statements/{month})
+	GetStatement(ctx echo.Context, sellerID SellerID, month string, params GetStatementParams) error
 	// TakeSnapshot Everything the sandbox knows, as a file
 	// (GET /v1/snapshot)
 	TakeSnapshot(ctx echo.Context) error
@@ -1583,6 +1598,15 @@ func (w *ServerInterfaceWrapper) UnsubscribeLicense(ctx echo.Context) error {
 	return err
 }
 
+// ListMarkets converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMarkets(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMarkets(ctx)
+	return err
+}
+
 // ListOrders converts echo context to params.
 func (w *ServerInterfaceWrapper) ListOrders(ctx echo.Context) error {
 	var err error
@@ -2014,6 +2038,87 @@ func (w *ServerInterfaceWrapper) PutSeller(ctx echo.Context) error {
 	return err
 }
 
+// GetMarket converts echo context to params.
+func (w *ServerInterfaceWrapper) GetMarket(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "sellerId" -------------
+	var sellerID SellerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sellerId", ctx.Param("sellerId"), &sellerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sellerId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetMarket(ctx, sellerID)
+	return err
+}
+
+// PutMarket converts echo context to params.
+func (w *ServerInterfaceWrapper) PutMarket(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "sellerId" -------------
+	var sellerID SellerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sellerId", ctx.Param("sellerId"), &sellerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sellerId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PutMarket(ctx, sellerID)
+	return err
+}
+
+// MoveMoney converts echo context to params.
+func (w *ServerInterfaceWrapper) MoveMoney(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "sellerId" -------------
+	var sellerID SellerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sellerId", ctx.Param("sellerId"), &sellerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sellerId: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.MoveMoney(ctx, sellerID)
+	return err
+}
+
+// GetStatement converts echo context to params.
+func (w *ServerInterfaceWrapper) GetStatement(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "sellerId" -------------
+	var sellerID SellerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sellerId", ctx.Param("sellerId"), &sellerID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sellerId: %s", err))
+	}
+
+	// ------------- Path parameter "month" -------------
+	var month string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "month", ctx.Param("month"), &month, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter month: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetStatementParams
+	// ------------- Optional query parameter "format" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "format", ctx.QueryParams(), &params.Format, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter format: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetStatement(ctx, sellerID, month, params)
+	return err
+}
+
 // TakeSnapshot converts echo context to params.
 func (w *ServerInterfaceWrapper) TakeSnapshot(ctx echo.Context) error {
 	var err error
@@ -2163,6 +2268,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.PUT(options.BaseURL+"/v1/products/:productCode", wrapper.PutProduct, options.OperationMiddlewares["putProduct"]...)
 	router.GET(options.BaseURL+"/v1/buyers", wrapper.ListBuyers, options.OperationMiddlewares["listBuyers"]...)
 	router.PUT(options.BaseURL+"/v1/buyers/:buyerId", wrapper.PutBuyer, options.OperationMiddlewares["putBuyer"]...)
+	router.GET(options.BaseURL+"/v1/markets", wrapper.ListMarkets, options.OperationMiddlewares["listMarkets"]...)
+	router.GET(options.BaseURL+"/v1/sellers/:sellerId/market", wrapper.GetMarket, options.OperationMiddlewares["getMarket"]...)
+	router.PUT(options.BaseURL+"/v1/sellers/:sellerId/market", wrapper.PutMarket, options.OperationMiddlewares["putMarket"]...)
+	router.POST(options.BaseURL+"/v1/sellers/:sellerId/market/entries", wrapper.MoveMoney, options.OperationMiddlewares["moveMoney"]...)
+	router.GET(options.BaseURL+"/v1/sellers/:sellerId/statements/:month", wrapper.GetStatement, options.OperationMiddlewares["getStatement"]...)
 	router.GET(options.BaseURL+"/v1/orders/:orderId", wrapper.GetOrder, options.OperationMiddlewares["getOrder"]...)
 	router.POST(options.BaseURL+"/v1/orders/:orderId/accept", wrapper.AcceptOrder, options.OperationMiddlewares["acceptOrder"]...)
 	router.POST(options.BaseURL+"/v1/instances/details", wrapper.OpenDetailsOfSeveral, options.OperationMiddlewares["openDetailsOfSeveral"]...)
@@ -4656,6 +4766,44 @@ func (response UnsubscribeLicensedefaultApplicationProblemPlusJSONResponse) Visi
 	return err
 }
 
+type ListMarketsRequestObject struct {
+}
+
+type ListMarketsResponseObject interface {
+	VisitListMarketsResponse(w http.ResponseWriter) error
+}
+
+type ListMarkets200JSONResponse MarketList
+
+func (response ListMarkets200JSONResponse) VisitListMarketsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMarketsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListMarketsdefaultApplicationProblemPlusJSONResponse) VisitListMarketsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListOrdersRequestObject struct {
 	Params ListOrdersParams
 }
@@ -5713,6 +5861,197 @@ func (response PutSellerdefaultApplicationProblemPlusJSONResponse) VisitPutSelle
 	return err
 }
 
+type GetMarketRequestObject struct {
+	SellerID SellerID `json:"sellerId"`
+}
+
+type GetMarketResponseObject interface {
+	VisitGetMarketResponse(w http.ResponseWriter) error
+}
+
+type GetMarket200JSONResponse MarketStanding
+
+func (response GetMarket200JSONResponse) VisitGetMarketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMarketdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetMarketdefaultApplicationProblemPlusJSONResponse) VisitGetMarketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutMarketRequestObject struct {
+	SellerID SellerID `json:"sellerId"`
+	Body     *PutMarketJSONRequestBody
+}
+
+type PutMarketResponseObject interface {
+	VisitPutMarketResponse(w http.ResponseWriter) error
+}
+
+type PutMarket200JSONResponse MarketStanding
+
+func (response PutMarket200JSONResponse) VisitPutMarketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutMarketdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutMarketdefaultApplicationProblemPlusJSONResponse) VisitPutMarketResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MoveMoneyRequestObject struct {
+	SellerID SellerID `json:"sellerId"`
+	Body     *MoveMoneyJSONRequestBody
+}
+
+type MoveMoneyResponseObject interface {
+	VisitMoveMoneyResponse(w http.ResponseWriter) error
+}
+
+type MoveMoney200JSONResponse MarketEntry
+
+func (response MoveMoney200JSONResponse) VisitMoveMoneyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MoveMoneydefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response MoveMoneydefaultApplicationProblemPlusJSONResponse) VisitMoveMoneyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatementRequestObject struct {
+	SellerID SellerID `json:"sellerId"`
+	Month    string   `json:"month"`
+	Params   GetStatementParams
+}
+
+type GetStatementResponseObject interface {
+	VisitGetStatementResponse(w http.ResponseWriter) error
+}
+
+type GetStatement200JSONResponse Statement
+
+func (response GetStatement200JSONResponse) VisitGetStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetStatement200TextCsvResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response GetStatement200TextCsvResponse) VisitGetStatementResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetStatement200TextResponse string
+
+func (response GetStatement200TextResponse) VisitGetStatementResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(200)
+
+	_, err := w.Write([]byte(fmt.Sprint(response)))
+	return err
+}
+
+type GetStatementdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetStatementdefaultApplicationProblemPlusJSONResponse) VisitGetStatementResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type TakeSnapshotRequestObject struct {
 }
 
@@ -6173,6 +6512,9 @@ type StrictServerInterface interface {
 	// UnsubscribeLicense The buyer unsubscribes
 	// (POST /v1/licenses/{license}/unsubscribe)
 	UnsubscribeLicense(ctx context.Context, request UnsubscribeLicenseRequestObject) (UnsubscribeLicenseResponseObject, error)
+	// ListMarkets Markets on which a seller can be registered
+	// (GET /v1/markets)
+	ListMarkets(ctx context.Context, request ListMarketsRequestObject) (ListMarketsResponseObject, error)
 	// ListOrders Orders, newest first
 	// (GET /v1/orders)
 	ListOrders(ctx context.Context, request ListOrdersRequestObject) (ListOrdersResponseObject, error)
@@ -6254,6 +6596,18 @@ type StrictServerInterface interface {
 	// PutSeller Add a seller, or change one
 	// (PUT /v1/sellers/{sellerId})
 	PutSeller(ctx context.Context, request PutSellerRequestObject) (PutSellerResponseObject, error)
+	// GetMarket On which market a seller is registered, and how it stands there
+	// (GET /v1/sellers/{sellerId}/market)
+	GetMarket(ctx context.Context, request GetMarketRequestObject) (GetMarketResponseObject, error)
+	// PutMarket Register a seller on a market
+	// (PUT /v1/sellers/{sellerId}/market)
+	PutMarket(ctx context.Context, request PutMarketRequestObject) (PutMarketResponseObject, error)
+	// MoveMoney Pay a deposit or a charge, withdraw; take from a deposit, or give it back
+	// (POST /v1/sellers/{sellerId}/market/entries)
+	MoveMoney(ctx context.Context, request MoveMoneyRequestObject) (MoveMoneyResponseObject, error)
+	// GetStatement What a seller earned and paid in a month
+	// (GET /v1/sellers/{sellerId}/statements/{month})
+	GetStatement(ctx context.Context, request GetStatementRequestObject) (GetStatementResponseObject, error)
 	// TakeSnapshot Everything the sandbox knows, as a file
 	// (GET /v1/snapshot)
 	TakeSnapshot(ctx context.Context, request TakeSnapshotRequestObject) (TakeSnapshotResponseObject, error)
@@ -8243,6 +8597,29 @@ func (sh *strictHandler) UnsubscribeLicense(ctx echo.Context, license LicenseCod
 	return nil
 }
 
+// ListMarkets operation middleware
+func (sh *strictHandler) ListMarkets(ctx echo.Context) error {
+	var request ListMarketsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMarkets(ctx.Request().Context(), request.(ListMarketsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMarkets")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMarketsResponseObject); ok {
+		return validResponse.VisitListMarketsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListOrders operation middleware
 func (sh *strictHandler) ListOrders(ctx echo.Context, params ListOrdersParams) error {
 	var request ListOrdersRequestObject
@@ -9130,6 +9507,154 @@ func (sh *strictHandler) PutSeller(ctx echo.Context, sellerID SellerID) error {
 		return err
 	} else if validResponse, ok := response.(PutSellerResponseObject); ok {
 		return validResponse.VisitPutSellerResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetMarket operation middleware
+func (sh *strictHandler) GetMarket(ctx echo.Context, sellerID SellerID) error {
+	var request GetMarketRequestObject
+
+	request.SellerID = sellerID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetMarket(ctx.Request().Context(), request.(GetMarketRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetMarket")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetMarketResponseObject); ok {
+		return validResponse.VisitGetMarketResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PutMarket operation middleware
+func (sh *strictHandler) PutMarket(ctx echo.Context, sellerID SellerID) error {
+	var request PutMarketRequestObject
+
+	request.SellerID = sellerID
+
+	var body PutMarketJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutMarket(ctx.Request().Context(), request.(PutMarketRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutMarket")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PutMarketResponseObject); ok {
+		return validResponse.VisitPutMarketResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// MoveMoney operation middleware
+func (sh *strictHandler) MoveMoney(ctx echo.Context, sellerID SellerID) error {
+	var request MoveMoneyRequestObject
+
+	request.SellerID = sellerID
+
+	var body MoveMoneyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MoveMoney(ctx.Request().Context(), request.(MoveMoneyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MoveMoney")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(MoveMoneyResponseObject); ok {
+		return validResponse.VisitMoveMoneyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetStatement operation middleware
+func (sh *strictHandler) GetStatement(ctx echo.Context, sellerID SellerID, month string, params GetStatementParams) error {
+	var request GetStatementRequestObject
+
+	request.SellerID = sellerID
+	request.Month = month
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetStatement(ctx.Request().Context(), request.(GetStatementRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetStatement")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetStatementResponseObject); ok {
+		return validResponse.VisitGetStatementResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

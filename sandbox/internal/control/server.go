@@ -22,6 +22,7 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/license"
 	"github.com/isvkit/isvkit/sandbox/internal/licensebook"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
+	"github.com/isvkit/isvkit/sandbox/internal/marketbook"
 	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/outbox"
 	"github.com/isvkit/isvkit/sandbox/internal/probebook"
@@ -41,6 +42,7 @@ type Sandbox interface {
 	Book() *orderbook.Book
 	Licenses() *licensebook.Book
 	Probes() *probebook.Book
+	Markets() *marketbook.Book
 	Outbox() *outbox.Outbox
 	Kit() *kitbook.Book
 	Store() *store.Store
@@ -168,6 +170,7 @@ func problemOf(err error) (p *problem) {
 	var refusal *orderbook.Refusal
 	var illegalLicense *license.IllegalMoveError
 	var many *tooManyError
+	var conflict *marketbook.ConflictError
 	var egressRefusal *egress.Refusal
 	var otherKey *store.OtherSecretsKeyError
 	switch {
@@ -178,6 +181,8 @@ func problemOf(err error) (p *problem) {
 		p = &problem{http.StatusConflict, "illegal-move", illegal.Error()}
 	case errors.As(err, &illegalLicense):
 		p = &problem{http.StatusConflict, "illegal-move", illegalLicense.Error()}
+	case errors.As(err, &conflict):
+		p = &problem{http.StatusConflict, "market-policy", conflict.Detail}
 	case errors.As(err, &refusal):
 		p = refused(refusal)
 	case errors.Is(err, orderbook.ErrInvalid), errors.Is(err, outbox.ErrInvalid), errors.Is(err, catalogue.ErrInvalid), errors.Is(err, access.ErrInvalid):

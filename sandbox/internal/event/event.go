@@ -160,6 +160,7 @@ func Product(code string) string { return "product/" + code }
 func Status(sellerID, productCode string, kind sandboxapi.EventKind, why string, at time.Time) Event {
 	words := map[sandboxapi.EventKind]string{
 		sandboxapi.EventProductFrozen: "is frozen: it is hidden, and nobody can order it", sandboxapi.EventProductDelisted: "is delisted: nobody can order it any more",
+		sandboxapi.EventProductHidden: "is hidden: nobody finds or orders it",
 		sandboxapi.EventProductOnSale: "is on sale", sandboxapi.EventProductStopped: "is no longer sold, because you stopped it",
 	}
 	text := fmt.Sprintf("Product %s %s", productCode, words[kind])

@@ -126,6 +126,7 @@ func (b *Book) tradable(tx *store.Tx, product catalogue.Product) error {
 		catalogue.Frozen:   "trading with it is frozen, because its probes failed for too long",
 		catalogue.Delisted: "it was delisted",
 		catalogue.Stopped:  "its seller stopped selling it",
+		catalogue.Hidden:   "it is hidden, because a delivery failed and is not repaired",
 	}[product.Status]
 	if why != "" {
 		return &Refusal{NotOnSale, "product " + product.Code + " cannot be bought: " + why}

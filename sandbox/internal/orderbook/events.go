@@ -31,8 +31,24 @@ func changed(tx *store.Tx, before sandboxapi.InstanceStatus, i lifecycle.Instanc
 // endLine writes how an order line ended, and what follows if its order failed with that.
 func (b *Book) endLine(tx *store.Tx, i *lifecycle.Instance, orderID, lineID string, status sandboxapi.OrderStatus, now time.Time) error {
 	ended, err := tx.EndOrderLine(orderID, lineID, status, now)
+	if err == nil && status == sandboxapi.OrderCompleted && b.cfg.Market != nil {
+		return b.delivered(tx, i, lineID, now)
+	}
 	if err != nil || ended != sandboxapi.OrderFailed || b.cfg.OrderFailed == nil {
 		return err
 	}
 	return b.cfg.OrderFailed(tx, i.ProductCode, orderID, now)
+}
+
+// delivered tells the market that a line was delivered.
+func (b *Book) delivered(tx *store.Tx, i *lifecycle.Instance, lineID string, now time.Time) error {
+	o, line, err := tx.OrderOfLine(lineID)
+	if err != nil {
+		return err
+	}
+	err = b.cfg.Market.LineCompleted(tx, o, line, now)
+	if lineID == i.OrderLineID {
+		err = errors.Join(err, b.cfg.Market.DeliveryRepaired(tx, lineID, i.SellerID, i.ProductCode, now))
+	}
+	return err
 }

@@ -226,6 +226,11 @@ func (b *Book) CancelRenewal(ctx context.Context, lineID string) (o store.Order,
 		if err := giveBack(tx, &line, order.LineID(r.OrderID, 1)); err != nil {
 			return nil, err
 		}
+		if b.cfg.Market != nil {
+			if _, err := b.cfg.Market.Refund(tx, *i, order.LineID(r.OrderID, 1), b.cfg.Clock.Now()); err != nil {
+				return nil, err
+			}
+		}
 		if o, err = b.about(tx, i, marketplaceapi.OrderUnsubscribe, product, line); err != nil {
 			return nil, err
 		}
@@ -284,6 +289,13 @@ func (b *Book) Release(ctx context.Context, lineID string) (o store.Order, i lif
 		product, line, err := lineOf(tx, *i)
 		if err != nil {
 			return nil, err
+		}
+		if b.cfg.Market != nil {
+			back, err := b.cfg.Market.Refund(tx, *i, "", b.cfg.Clock.Now())
+			if err != nil {
+				return nil, err
+			}
+			line.Full, line.Paid = back.Negative(), back.Negative()
 		}
 		if o, err = b.about(tx, i, marketplaceapi.OrderUnsubscribe, product, line); err != nil {
 			return nil, err

@@ -63,6 +63,19 @@ type Licences interface {
 	Issue(tx *store.Tx, o store.Order, n int, line order.Line, product catalogue.Product) error
 }
 
+// Market acts on the policy of the market on which a product's seller is registered; see package marketbook.
+type Market interface {
+	// LineCompleted is told of every order line that was delivered.
+	LineCompleted(tx *store.Tx, o store.Order, line marketplaceapi.OrderLine, now time.Time) error
+	// Refund says what comes back of an instance that is unsubscribed, or of the one line of a renewal that is cancelled.
+	Refund(tx *store.Tx, i lifecycle.Instance, only string, now time.Time) (order.Amount, error)
+	// GoesBack tells whether an order whose delivery failed goes back to the seller, rather than to the buyer.
+	GoesBack(tx *store.Tx, sellerID string, now time.Time) (bool, error)
+	// DeliveryFailed and DeliveryRepaired are told of instances that were not delivered, and those that were in the end.
+	DeliveryFailed(tx *store.Tx, lineID, sellerID, productCode string, now time.Time) error
+	DeliveryRepaired(tx *store.Tx, lineID, sellerID, productCode string, now time.Time) error
+}
+
 // Config is what a book needs.
 type Config struct {
 	Store *store.Store
@@ -75,6 +88,8 @@ type Config struct {
 	Licences Licences
 	// OrderFailed, if set, is told of every order that failed, in the transaction in which it does.
 	OrderFailed func(tx *store.Tx, productCode, orderID string, now time.Time) error
+	// Market may be nil; then nothing is written down of money, and nothing follows from failed deliveries.
+	Market Market
 }
 
 // Book is the order book. It is the handler of the calls about instances, see package outbox.
@@ -147,8 +162,18 @@ func (b *Book) Place(tx *store.Tx, p Placement) (store.Order, error) {
 	if o.Status == "" {
 		o.Status = sandboxapi.OrderProcessing
 	}
-	if err := errors.Join(tx.AddOrder(o), placed(tx, o)); err != nil || !p.Product.OrderNotify {
+	if err := errors.Join(tx.AddOrder(o), placed(tx, o)); err != nil {
 		return o, err
+	}
+	if o.Status == sandboxapi.OrderCompleted && b.cfg.Market != nil { // nothing has to be delivered
+		for _, line := range o.Document.OrderLine {
+			if err := b.cfg.Market.LineCompleted(tx, o, line, now); err != nil {
+				return o, err
+			}
+		}
+	}
+	if !p.Product.OrderNotify {
+		return o, nil
 	}
 	return o, b.notify(tx, o, now)
 }
@@ -199,6 +224,9 @@ func (b *Book) Ended(tx *store.Tx, call store.Call, r delivery.Result, succeeded
 	if err != nil {
 		return err
 	}
+	if !succeeded && call.Status == sandboxapi.CallWaiting && delivers(call) && b.cfg.Market != nil {
+		return b.cfg.Market.DeliveryFailed(tx, call.LineID, call.SellerID, call.ProductCode, now)
+	}
 	before := i.Status
 	var effect lifecycle.Effect
 	if succeeded {
@@ -207,6 +235,19 @@ func (b *Book) Ended(tx *store.Tx, call store.Call, r delivery.Result, succeeded
 		effect = i.GaveUp(call.Call)
 	}
 	return errors.Join(b.apply(tx, &i, call.Call, effect, now), tx.PutInstance(i), changed(tx, before, i, now))
+}
+
+// delivers tells whether a call is part of the delivery of what was bought.
+func delivers(call store.Call) bool {
+	return call.Call.Activity == providerapi.ActivityNewInstance || call.Call.Activity == providerapi.ActivityQueryInstance && call.Call.OrderID != ""
+}
+
+// GoesBack tells whether a call that failed for good waits for a restart, rather than failing its order.
+func (b *Book) GoesBack(tx *store.Tx, call store.Call, now time.Time) (bool, error) {
+	if b.cfg.Market == nil || !delivers(call) {
+		return false, nil
+	}
+	return b.cfg.Market.GoesBack(tx, call.SellerID, now)
 }
 
 func (b *Book) apply(tx *store.Tx, i *lifecycle.Instance, call lifecycle.Call, e lifecycle.Effect, now time.Time) error {

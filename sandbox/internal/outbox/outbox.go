@@ -30,6 +30,11 @@ type Handler interface {
 	Ended(tx *store.Tx, call store.Call, r delivery.Result, succeeded bool, now time.Time) error
 }
 
+// Backer is a Handler that may want calls back which failed for good: they wait for a restart by hand, and their order has not failed.
+type Backer interface {
+	GoesBack(tx *store.Tx, call store.Call, now time.Time) (bool, error)
+}
+
 // Outbox carries calls out.
 type Outbox struct {
 	store    *store.Store
@@ -232,7 +237,16 @@ func (o *Outbox) finish(tx *store.Tx, call store.Call, a store.Attempt, r delive
 		} else {
 			call.Status = sandboxapi.CallWaiting
 			if timetable.Final {
-				call.Status = sandboxapi.CallFailed
+				back := false
+				if backer, ok := handler.(Backer); ok {
+					var err error
+					if back, err = backer.GoesBack(tx, call, now); err != nil {
+						return err
+					}
+				}
+				if !back {
+					call.Status = sandboxapi.CallFailed
+				}
 			}
 		}
 	}

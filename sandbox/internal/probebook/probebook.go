@@ -289,6 +289,15 @@ func (b *Book) set(tx *store.Tx, p catalogue.Product, h probe.Health, status cat
 	return b.become(tx, p, h, status, why, now)
 }
 
+// Become gives a product a status for a reason that is known elsewhere.
+func (b *Book) Become(tx *store.Tx, p catalogue.Product, status catalogue.ProductStatus, why string, now time.Time) error {
+	h, err := tx.Health(p.Code)
+	if err != nil {
+		return err
+	}
+	return b.set(tx, p, h, status, why, now)
+}
+
 // become writes a product's status, tells of it if it is another one, and sets the timer that goes with it.
 func (b *Book) become(tx *store.Tx, p catalogue.Product, h probe.Health, status catalogue.ProductStatus, why string, now time.Time) error {
 	if err := tx.PutHealth(p.Code, h); err != nil {
@@ -298,7 +307,7 @@ func (b *Book) become(tx *store.Tx, p catalogue.Product, h probe.Health, status 
 		p.Status = status
 		kind := map[catalogue.ProductStatus]sandboxapi.EventKind{
 			catalogue.OnSale: sandboxapi.EventProductOnSale, catalogue.Frozen: sandboxapi.EventProductFrozen,
-			catalogue.Delisted: sandboxapi.EventProductDelisted, catalogue.Stopped: sandboxapi.EventProductStopped,
+			catalogue.Delisted: sandboxapi.EventProductDelisted, catalogue.Stopped: sandboxapi.EventProductStopped, catalogue.Hidden: sandboxapi.EventProductHidden,
 		}[status]
 		if err := errors.Join(tx.PutProduct(p), tx.AddEvent(event.Status(p.SellerID, p.Code, kind, why, now))); err != nil {
 			return err

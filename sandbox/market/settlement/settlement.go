@@ -265,7 +265,7 @@ func (s *settler) month(start, next time.Time, entries []Entry, final bool) (*St
 				counted[e.Category] = counted[e.Category].Add(e.Amount)
 			}
 			if sold.fee == nil {
-				st.note("no platform fee is published for category %s: it is counted as 0", e.Category)
+				addNote(st, "no platform fee is published for category %s: it is counted as 0", e.Category)
 				break
 			}
 			g := groupOf(groups, sold, e.Category)
@@ -323,7 +323,7 @@ func (s *settler) month(start, next time.Time, entries []Entry, final bool) (*St
 	s.balance = st.Opening.Add(st.Net).Sub(st.Withdrawn)
 	st.Closing, st.DepositPaid = s.balance, s.deposit
 	if end := next.Add(-time.Second); policy.Lapsed(end) {
-		st.note("the published time of this policy ended on %s; nothing newer is known", policy.Until)
+		addNote(st, "the published time of this policy ended on %s; nothing newer is known", policy.Until)
 	}
 	return st, nil
 }
@@ -436,7 +436,7 @@ func (s *settler) due(g *group, t *Total, final bool) {
 	}
 }
 
-func (s *Statement) note(format string, args ...any) {
+func addNote(s *Statement, format string, args ...any) {
 	note := fmt.Sprintf(format, args...)
 	if !slices.Contains(s.Notes, note) {
 		s.Notes = append(s.Notes, note)

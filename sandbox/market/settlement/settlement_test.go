@@ -486,7 +486,7 @@ func TestStatement_Forms(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal(asJSON.Bytes(), &read))
 	assert.Equal(t, "2018-10", read.Month)
-	assert.Equal(t, "60000", read.Correction)
+	assert.Equal(t, "60000.00", read.Correction)
 	assert.Equal(t, "20%", read.Lines[1].Rate)
 	require.NoError(t, s.CSV(&asCSV))
 	assert.Equal(t, "month,at,kind,id,of,category,revenue,currency,amount,free,rate,fee,net,rule,reason\n"+

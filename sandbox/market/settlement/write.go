@@ -13,7 +13,7 @@ import (
 )
 
 // Text writes the statement for people.
-func (s *Statement) Text(w io.Writer) error {
+func (s Statement) Text(w io.Writer) error {
 	state := "final"
 	if !s.Final {
 		state = "not final, the month is not over"
@@ -71,8 +71,49 @@ func (s *Statement) Text(w io.Writer) error {
 	return err
 }
 
+// amounts are the names of what MarshalJSON writes with two decimals.
+var amounts = map[string]bool{
+	"amount": true, "free": true, "fee": true, "sales": true, "refunds": true, "counted": true, "charged": true, "due": true, "correction": true,
+	"givenBack": true, "opening": true, "net": true, "withdrawn": true, "closing": true, "deposit": true,
+}
+
+// MarshalJSON writes amounts as texts with two decimals.
+func (s Statement) MarshalJSON() ([]byte, error) {
+	type bare Statement
+	text, err := json.Marshal(bare(s))
+	if err != nil {
+		return nil, err
+	}
+	var tree map[string]any
+	if err := json.Unmarshal(text, &tree); err != nil {
+		return nil, err
+	}
+	fix(tree)
+	return json.Marshal(tree)
+}
+
+func fix(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			fix(e)
+		}
+	case map[string]any:
+		for name, e := range v {
+			text, ok := e.(string)
+			if !ok || !amounts[name] {
+				fix(e)
+				continue
+			}
+			if d, err := decimal.NewFromString(text); err == nil {
+				v[name] = cents(d)
+			}
+		}
+	}
+}
+
 // JSON writes the statement as JSON. Amounts are texts, so that nobody reads them as floating point.
-func (s *Statement) JSON(w io.Writer) error {
+func (s Statement) JSON(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(s)
@@ -80,7 +121,7 @@ func (s *Statement) JSON(w io.Writer) error {
 
 // CSV writes the lines of the statement, a header first, and after them a line for each correction and the totals, so that the column
 // "net" sums up to the month's net.
-func (s *Statement) CSV(w io.Writer) error {
+func (s Statement) CSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	rows := [][]string{{"month", "at", "kind", "id", "of", "category", "revenue", "currency", "amount", "free", "rate", "fee", "net", "rule", "reason"}}
 	for _, l := range s.Lines {
