@@ -272,6 +272,7 @@ func (s *Sandbox) assemble(ctx context.Context, cfg Config) (err error) {
 	s.kit = kitbook.New(s.store, s.clock, s.AuthCentre)
 	s.centres = authcentre.New(s.kit, func() bool { return strings.HasPrefix(s.AuthCentre(), "https://") }, cfg.Logger)
 	s.outbox.Handle("", s.kit.AfterRelease(s.book))
+	s.outbox.GoesBack(s.book.GoesBack)
 	s.outbox.Handle(licensebook.KindLicense, s.licenses)
 	s.outbox.Handle(licensebook.KindFile, s.licenses)
 	if s.queue, err = s.openQueue(ctx); err != nil {

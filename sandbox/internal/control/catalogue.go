@@ -14,6 +14,7 @@ import (
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
 	"github.com/isvkit/isvkit/sandbox/internal/access"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
+	"github.com/isvkit/isvkit/sandbox/internal/probebook"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
 
@@ -159,6 +160,10 @@ func (s *server) PutProduct(ctx context.Context, r PutProductRequestObject) (Put
 		}
 		return s.s.Probes().Listed(tx, product, earlier.Status)
 	})
+	var repair *probebook.RepairError
+	if errors.As(err, &repair) {
+		return nil, &problem{http.StatusConflict, "repair-first", repair.Error()}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -103,7 +104,7 @@ func (s *server) MoveMoney(ctx context.Context, r MoveMoneyRequestObject) (MoveM
 	amount := decimal.Zero
 	if text := r.Body.Amount; text != "" {
 		var err error
-		if amount, err = decimal.NewFromString(text); err != nil || len(text) > 15 {
+		if amount, err = decimal.NewFromString(text); err != nil || len(text) > 15 || strings.ContainsAny(text, "eE") {
 			return nil, fmt.Errorf("%w: amount: expected a number with at most two decimals, such as 5000.00", catalogue.ErrInvalid)
 		}
 	}

@@ -89,12 +89,16 @@ func (s *server) ProbeProduct(ctx context.Context, r ProbeProductRequestObject) 
 
 func (s *server) SetProductStatus(ctx context.Context, r SetProductStatusRequestObject) (SetProductStatusResponseObject, error) {
 	if !r.Body.Status.Valid() {
-		return nil, fmt.Errorf("%w: status %q: expected on-sale, frozen, delisted or stopped", catalogue.ErrInvalid, r.Body.Status)
+		return nil, fmt.Errorf("%w: status %q: expected on-sale, frozen, hidden, delisted or stopped", catalogue.ErrInvalid, r.Body.Status)
 	}
 	err := s.s.Probes().SetStatus(ctx, r.ProductCode, catalogue.ProductStatus(r.Body.Status), r.Body.WithoutCases)
 	var missing *probebook.MissingError
 	if errors.As(err, &missing) {
 		return nil, &problem{http.StatusConflict, "cases-missing", missing.Error()}
+	}
+	var repair *probebook.RepairError
+	if errors.As(err, &repair) {
+		return nil, &problem{http.StatusConflict, "repair-first", repair.Error()}
 	}
 	if err != nil {
 		return nil, err

@@ -414,7 +414,7 @@ func (b *Book) Move(ctx context.Context, sellerID string, kind settlement.Kind, 
 		if err != nil {
 			return err
 		}
-		id := fmt.Sprintf("%s-%d-%d", kind, now.UnixMilli(), len(entries))
+		id := fmt.Sprintf("%08d-%s", len(entries), kind) // entries of one moment count in the order of their ids
 		e = settlement.Entry{ID: id, At: now, Kind: kind, Amount: amount, Reason: reason}
 		switch kind {
 		case settlement.Withdrawal:

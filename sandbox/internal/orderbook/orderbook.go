@@ -239,7 +239,10 @@ func (b *Book) Ended(tx *store.Tx, call store.Call, r delivery.Result, succeeded
 
 // delivers tells whether a call is part of the delivery of what was bought.
 func delivers(call store.Call) bool {
-	return call.Call.Activity == providerapi.ActivityNewInstance || call.Call.Activity == providerapi.ActivityQueryInstance && call.Call.OrderID != ""
+	if call.Subject != call.LineID { // a call that was sent again, or that somebody asked for
+		return false
+	}
+	return call.Call.Activity == providerapi.ActivityNewInstance || call.Call.Activity == providerapi.ActivityQueryInstance
 }
 
 // GoesBack tells whether a call that failed for good waits for a restart, rather than failing its order.

@@ -30,11 +30,6 @@ type Handler interface {
 	Ended(tx *store.Tx, call store.Call, r delivery.Result, succeeded bool, now time.Time) error
 }
 
-// Backer is a Handler that may want calls back which failed for good: they wait for a restart by hand, and their order has not failed.
-type Backer interface {
-	GoesBack(tx *store.Tx, call store.Call, now time.Time) (bool, error)
-}
-
 // Outbox carries calls out.
 type Outbox struct {
 	store    *store.Store
@@ -43,6 +38,7 @@ type Outbox struct {
 	log      *slog.Logger
 	handlers map[string]Handler
 	observer Observer // may be nil
+	goesBack func(tx *store.Tx, call store.Call, now time.Time) (bool, error)
 
 	mu        sync.Mutex
 	targets   map[string]delivery.Target // by product
@@ -68,6 +64,12 @@ type Observer interface {
 
 // Observe has an observer told, of which there is one, before the first call is delivered.
 func (o *Outbox) Observe(by Observer) { o.observer = by }
+
+// GoesBack names who decides whether a call that failed for good waits for a restart by hand, so that its order has not failed. It is set
+// before the first call is delivered. Default: none does.
+func (o *Outbox) GoesBack(f func(tx *store.Tx, call store.Call, now time.Time) (bool, error)) {
+	o.goesBack = f
+}
 
 // KindOf is the kind of a subject.
 func KindOf(subject string) string {
@@ -238,10 +240,10 @@ func (o *Outbox) finish(tx *store.Tx, call store.Call, a store.Attempt, r delive
 			call.Status = sandboxapi.CallWaiting
 			if timetable.Final {
 				back := false
-				if backer, ok := handler.(Backer); ok {
+				if o.goesBack != nil {
 					var err error
-					if back, err = backer.GoesBack(tx, call, now); err != nil {
-						return err
+					if back, err = o.goesBack(tx, call, now); err != nil {
+						return ending{}, err
 					}
 				}
 				if !back {

@@ -415,6 +415,9 @@ func (b *Book) SetStatus(ctx context.Context, productCode string, status catalog
 		if p.Status == status {
 			return nil
 		}
+		if err := repaired(tx, p, status); err != nil {
+			return err
+		}
 		h, err := tx.Health(productCode)
 		if err != nil {
 			return err
@@ -434,12 +437,39 @@ func (b *Book) Listed(tx *store.Tx, p catalogue.Product, before catalogue.Produc
 	if err := tx.PutProduct(p); err != nil || status == before {
 		return err
 	}
+	if err := repaired(tx, p, status); err != nil {
+		return err
+	}
 	h, err := tx.Health(p.Code)
 	if err != nil {
 		return err
 	}
 	now := b.clock.Now()
 	return b.set(tx, p, h, status, "It was listed anew", now)
+}
+
+// RepairError says that a product cannot be put on sale before the seller's failed deliveries are repaired.
+type RepairError struct{ ProductCode string }
+
+func (e *RepairError) Error() string {
+	return fmt.Sprintf("product %s is off the market because a delivery failed: repair that first, by restarting its call (isv-sandbox market)", e.ProductCode)
+}
+
+// repaired refuses to put a product on sale that is off the market because a delivery failed.
+func repaired(tx *store.Tx, p catalogue.Product, status catalogue.ProductStatus) error {
+	if status != catalogue.OnSale {
+		return nil
+	}
+	actions, err := tx.MarketActions(p.SellerID)
+	if err != nil {
+		return err
+	}
+	for _, a := range actions {
+		if a.ProductCode == p.Code {
+			return &RepairError{p.Code}
+		}
+	}
+	return nil
 }
 
 // OrderFailed counts an order that failed, and delists its product if there are too many in a month. It is called in the transaction in
