@@ -131,6 +131,8 @@ type Config struct {
 	Policies *market.Set
 	// Limits are what one seller may take. The zero value sets none; see [SharedLimits].
 	Limits Limits
+	// Retention says what is kept in the journal. The zero value keeps everything.
+	Retention Retention
 	// SecretsKey seals the secrets in the database: 32 bytes in Base64, one key a line; the first seals, every one opens. Empty: a random one
 	// for a database in memory; for a file, that of [SecretsKeyFile] beside it, the name with .secrets in place of its extension. A
 	// database in PostgreSQL needs one.
@@ -174,6 +176,10 @@ type Sandbox struct {
 	gated    bool // calls go through the gate: no HTTPClient was given
 	metrics  *metrics.Metrics
 	stored   stored
+
+	retention Retention
+	sweeping  sync.Mutex
+
 	stopping context.Context //nolint:containedctx // over when Drain begins
 	stop     context.CancelFunc
 
@@ -244,7 +250,7 @@ func New(ctx context.Context, cfg Config) (*Sandbox, error) {
 	}
 	s := &Sandbox{
 		now: cfg.Now, keys: keys, store: st, log: cfg.Logger, gate: gate, gated: gated,
-		marketURL: cfg.MarketURL, controlURL: cfg.ControlURL, centreURL: cfg.AuthCentreURL, metrics: metrics.New(Version),
+		marketURL: cfg.MarketURL, controlURL: cfg.ControlURL, centreURL: cfg.AuthCentreURL, metrics: metrics.New(Version), retention: cfg.Retention,
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	st.Observe(s.metrics)
@@ -594,6 +600,13 @@ func (s *Sandbox) Run(ctx context.Context) error {
 	if interrupted > 0 {
 		s.log.Info("going on where an earlier process stopped", "interruptedAttempts", interrupted)
 	}
+	sweeping, stop := context.WithCancel(ctx)
+	var sweeper sync.WaitGroup
+	sweeper.Go(func() { s.keepJournal(sweeping) })
+	defer func() {
+		stop()
+		sweeper.Wait()
+	}()
 	if err := s.queue.Run(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}

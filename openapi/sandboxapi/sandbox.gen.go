@@ -1340,6 +1340,45 @@ type InstanceUsage struct {
 	UsageValue string `json:"usageValue"`
 }
 
+// Journal defines model for Journal.
+type Journal struct {
+	// Attempts How many attempts are in the journal.
+	Attempts int `json:"attempts"`
+
+	// Keep For how long attempts are kept, in real time, such as `720h0m0s`; `0s`: for ever. Set when the sandbox is started.
+	Keep string `json:"keep"`
+
+	// MaxPerSeller How many attempts of one seller are kept, the newest; 0: all. Set when the sandbox is started.
+	MaxPerSeller int `json:"maxPerSeller"`
+
+	// OldestAttemptID The oldest of them. Absent if there is none.
+	OldestAttemptID int64 `json:"oldestAttemptId,omitempty,omitzero"`
+}
+
+// JournalTrim What is given takes the place of what the sandbox was started with, this time.
+type JournalTrim struct {
+	// Keep For how long to keep attempts, in real time, such as `30d`; `0s`: not at all.
+	Keep string `json:"keep,omitempty,omitzero"`
+
+	// MaxPerSeller How many attempts of one seller to keep, the newest; 0: all.
+	MaxPerSeller int `json:"maxPerSeller,omitempty,omitzero"`
+}
+
+// JournalTrimmed defines model for JournalTrimmed.
+type JournalTrimmed struct {
+	// Attempts How many attempts were removed.
+	Attempts int64 `json:"attempts"`
+
+	// Bytes How much of SQLite's file was given back to the file system. What is free otherwise is used again.
+	Bytes int64 `json:"bytes"`
+
+	// Calls How many calls.
+	Calls int64 `json:"calls"`
+
+	// More There is more to remove; ask again.
+	More bool `json:"more"`
+}
+
 // KitApplication defines model for KitApplication.
 type KitApplication struct {
 	// AppID Id of the application.
@@ -2755,6 +2794,9 @@ type RenewInstanceJSONRequestBody = Renewal
 // UpgradeInstanceJSONRequestBody defines body for UpgradeInstance for application/json ContentType.
 type UpgradeInstanceJSONRequestBody = Upgrade
 
+// TrimJournalJSONRequestBody defines body for TrimJournal for application/json ContentType.
+type TrimJournalJSONRequestBody = JournalTrim
+
 // CreateKitTenantJSONRequestBody defines body for CreateKitTenant for application/json ContentType.
 type CreateKitTenantJSONRequestBody = KitTenantInput
 
@@ -3196,6 +3238,35 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/instances/{orderLineId}/upgrade (the `UpgradeInstance` operationId).
 	UpgradeInstance(ctx context.Context, orderLineID OrderLineID, body UpgradeInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetJournal How long the journal is, and what is kept of it
+	//
+	// Corresponds with GET /v1/journal (the `GetJournal` operationId).
+	GetJournal(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TrimJournalWithBody Remove now what is not kept of the journal
+	//
+	// Attempts are removed, but those under way and those of calls that are still being delivered, and then calls that succeeded or failed for
+	// good and have no attempt left. It is done a little at a time beside everything else, and answers after half a minute at the latest: `more`
+	// tells whether to ask again. How old an attempt is is known to a fiftieth of the time for which the sandbox keeps attempts, and never of
+	// attempts that are older than the oldest mark of the journal: those are removed by `keep` 0s and `maxPerSeller`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/journal/trim (the `TrimJournal` operationId).
+	TrimJournalWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// TrimJournal Remove now what is not kept of the journal
+	//
+	// Attempts are removed, but those under way and those of calls that are still being delivered, and then calls that succeeded or failed for
+	// good and have no attempt left. It is done a little at a time beside everything else, and answers after half a minute at the latest: `more`
+	// tells whether to ask again. How old an attempt is is known to a fiftieth of the time for which the sandbox keeps attempts, and never of
+	// attempts that are older than the oldest mark of the journal: those are removed by `keep` 0s and `maxPerSeller`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/journal/trim (the `TrimJournal` operationId).
+	TrimJournal(ctx context.Context, body TrimJournalJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListKitTenants Enterprises, newest first; test tenants of credentials among them
 	//
@@ -4532,6 +4603,65 @@ func (c *Client) UpgradeInstanceWithBody(ctx context.Context, orderLineID OrderL
 // Corresponds with POST /v1/instances/{orderLineId}/upgrade (the `UpgradeInstance` operationId).
 func (c *Client) UpgradeInstance(ctx context.Context, orderLineID OrderLineID, body UpgradeInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpgradeInstanceRequest(c.Server, orderLineID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetJournal How long the journal is, and what is kept of it
+//
+// Corresponds with GET /v1/journal (the `GetJournal` operationId).
+func (c *Client) GetJournal(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetJournalRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TrimJournalWithBody Remove now what is not kept of the journal
+//
+// Attempts are removed, but those under way and those of calls that are still being delivered, and then calls that succeeded or failed for
+// good and have no attempt left. It is done a little at a time beside everything else, and answers after half a minute at the latest: `more`
+// tells whether to ask again. How old an attempt is is known to a fiftieth of the time for which the sandbox keeps attempts, and never of
+// attempts that are older than the oldest mark of the journal: those are removed by `keep` 0s and `maxPerSeller`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/journal/trim (the `TrimJournal` operationId).
+func (c *Client) TrimJournalWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTrimJournalRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// TrimJournal Remove now what is not kept of the journal
+//
+// Attempts are removed, but those under way and those of calls that are still being delivered, and then calls that succeeded or failed for
+// good and have no attempt left. It is done a little at a time beside everything else, and answers after half a minute at the latest: `more`
+// tells whether to ask again. How old an attempt is is known to a fiftieth of the time for which the sandbox keeps attempts, and never of
+// attempts that are older than the oldest mark of the journal: those are removed by `keep` 0s and `maxPerSeller`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/journal/trim (the `TrimJournal` operationId).
+func (c *Client) TrimJournal(ctx context.Context, body TrimJournalJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewTrimJournalRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7635,6 +7765,73 @@ func NewUpgradeInstanceRequestWithBody(server string, orderLineID OrderLineID, c
 	}
 
 	operationPath := fmt.Sprintf("/v1/instances/%s/upgrade", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetJournalRequest constructs an http.Request for the GetJournal method
+func NewGetJournalRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/journal")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewTrimJournalRequest calls the generic TrimJournal builder with application/json body
+func NewTrimJournalRequest(server string, body TrimJournalJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewTrimJournalRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewTrimJournalRequestWithBody constructs an http.Request for the TrimJournal method, with any body, and a specified content type
+func NewTrimJournalRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/journal/trim")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -10855,6 +11052,37 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/instances/{orderLineId}/upgrade (the `UpgradeInstance` operationId).
 	UpgradeInstanceWithResponse(ctx context.Context, orderLineID OrderLineID, body UpgradeInstanceJSONRequestBody, reqEditors ...RequestEditorFn) (*UpgradeInstanceResponse, error)
 
+	// GetJournalWithResponse How long the journal is, and what is kept of it
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/journal (the `GetJournal` operationId).
+	GetJournalWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetJournalResponse, error)
+
+	// TrimJournalWithBodyWithResponse Remove now what is not kept of the journal
+	//
+	// Attempts are removed, but those under way and those of calls that are still being delivered, and then calls that succeeded or failed for
+	// good and have no attempt left. It is done a little at a time beside everything else, and answers after half a minute at the latest: `more`
+	// tells whether to ask again. How old an attempt is is known to a fiftieth of the time for which the sandbox keeps attempts, and never of
+	// attempts that are older than the oldest mark of the journal: those are removed by `keep` 0s and `maxPerSeller`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/journal/trim (the `TrimJournal` operationId).
+	TrimJournalWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TrimJournalResponse, error)
+
+	// TrimJournalWithResponse Remove now what is not kept of the journal
+	//
+	// Attempts are removed, but those under way and those of calls that are still being delivered, and then calls that succeeded or failed for
+	// good and have no attempt left. It is done a little at a time beside everything else, and answers after half a minute at the latest: `more`
+	// tells whether to ask again. How old an attempt is is known to a fiftieth of the time for which the sandbox keeps attempts, and never of
+	// attempts that are older than the oldest mark of the journal: those are removed by `keep` 0s and `maxPerSeller`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/journal/trim (the `TrimJournal` operationId).
+	TrimJournalWithResponse(ctx context.Context, body TrimJournalJSONRequestBody, reqEditors ...RequestEditorFn) (*TrimJournalResponse, error)
+
 	// ListKitTenantsWithResponse Enterprises, newest first; test tenants of credentials among them
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -13077,6 +13305,102 @@ func (r UpgradeInstanceResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpgradeInstanceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetJournalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Journal
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetJournalResponse) GetJSON200() *Journal {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetJournalResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetJournalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetJournalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetJournalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetJournalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type TrimJournalResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JournalTrimmed
+	// ApplicationProblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationProblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r TrimJournalResponse) GetJSON200() *JournalTrimmed {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r TrimJournalResponse) GetApplicationProblemJSONDefault() *Problem {
+	return r.ApplicationProblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r TrimJournalResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r TrimJournalResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r TrimJournalResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r TrimJournalResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -16924,6 +17248,55 @@ func (c *ClientWithResponses) UpgradeInstanceWithResponse(ctx context.Context, o
 	return ParseUpgradeInstanceResponse(rsp)
 }
 
+// GetJournalWithResponse How long the journal is, and what is kept of it
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/journal (the `GetJournal` operationId).
+func (c *ClientWithResponses) GetJournalWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetJournalResponse, error) {
+	rsp, err := c.GetJournal(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetJournalResponse(rsp)
+}
+
+// TrimJournalWithBodyWithResponse Remove now what is not kept of the journal
+//
+// Attempts are removed, but those under way and those of calls that are still being delivered, and then calls that succeeded or failed for
+// good and have no attempt left. It is done a little at a time beside everything else, and answers after half a minute at the latest: `more`
+// tells whether to ask again. How old an attempt is is known to a fiftieth of the time for which the sandbox keeps attempts, and never of
+// attempts that are older than the oldest mark of the journal: those are removed by `keep` 0s and `maxPerSeller`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/journal/trim (the `TrimJournal` operationId).
+func (c *ClientWithResponses) TrimJournalWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*TrimJournalResponse, error) {
+	rsp, err := c.TrimJournalWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTrimJournalResponse(rsp)
+}
+
+// TrimJournalWithResponse Remove now what is not kept of the journal
+//
+// Attempts are removed, but those under way and those of calls that are still being delivered, and then calls that succeeded or failed for
+// good and have no attempt left. It is done a little at a time beside everything else, and answers after half a minute at the latest: `more`
+// tells whether to ask again. How old an attempt is is known to a fiftieth of the time for which the sandbox keeps attempts, and never of
+// attempts that are older than the oldest mark of the journal: those are removed by `keep` 0s and `maxPerSeller`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/journal/trim (the `TrimJournal` operationId).
+func (c *ClientWithResponses) TrimJournalWithResponse(ctx context.Context, body TrimJournalJSONRequestBody, reqEditors ...RequestEditorFn) (*TrimJournalResponse, error) {
+	rsp, err := c.TrimJournal(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTrimJournalResponse(rsp)
+}
+
 // ListKitTenantsWithResponse Enterprises, newest first; test tenants of credentials among them
 //
 // Returns a wrapper object for the known response body format(s).
@@ -19204,6 +19577,72 @@ func ParseUpgradeInstanceResponse(rsp *http.Response) (*UpgradeInstanceResponse,
 			return nil, err
 		}
 		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetJournalResponse parses an HTTP response from a GetJournalWithResponse call
+func ParseGetJournalResponse(rsp *http.Response) (*GetJournalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetJournalResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Journal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseTrimJournalResponse parses an HTTP response from a TrimJournalWithResponse call
+func ParseTrimJournalResponse(rsp *http.Response) (*TrimJournalResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &TrimJournalResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JournalTrimmed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem

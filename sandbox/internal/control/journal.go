@@ -63,3 +63,15 @@ func (s *server) Redeliver(ctx context.Context, r RedeliverRequestObject) (Redel
 	}
 	return list, err
 }
+
+// GetJournal tells how long the journal is, and what is kept of it.
+func (s *server) GetJournal(ctx context.Context, _ GetJournalRequestObject) (GetJournalResponseObject, error) {
+	j, err := s.s.Journal(ctx)
+	return GetJournal200JSONResponse(j), err
+}
+
+// TrimJournal removes now what is not kept.
+func (s *server) TrimJournal(ctx context.Context, r TrimJournalRequestObject) (TrimJournalResponseObject, error) {
+	done, err := s.s.TrimJournal(ctx, *r.Body)
+	return TrimJournal200JSONResponse(done), err
+}

@@ -62,6 +62,9 @@ var rules = map[string]rule{
 	"restoreSnapshot": {role: access.Operator},
 	"reset":           {role: access.Operator},
 
+	"getJournal":  {role: access.Operator, reads: true},
+	"trimJournal": {role: access.Operator},
+
 	"createToken": {role: access.Operator, ids: named(func(r CreateTokenRequestObject) idMap {
 		return idMap{"role": string(r.Body.Role), "sellerId": r.Body.SellerID}
 	})},

@@ -114,6 +114,12 @@ type ServerInterface interface {
 	// UpgradeInstance The buyer orders another product or quantity
 	// (POST /v1/instances/{orderLineId}/upgrade)
 	UpgradeInstance(ctx echo.Context, orderLineID OrderLineID) error
+	// GetJournal How long the journal is, and what is kept of it
+	// (GET /v1/journal)
+	GetJournal(ctx echo.Context) error
+	// TrimJournal Remove now what is not kept of the journal
+	// (POST /v1/journal/trim)
+	TrimJournal(ctx echo.Context) error
 	// ListKitTenants Enterprises, newest first; test tenants of credentials among them
 	// (GET /v1/kit/tenants)
 	ListKitTenants(ctx echo.Context, params ListKitTenantsParams) error
@@ -1037,6 +1043,24 @@ func (w *ServerInterfaceWrapper) UpgradeInstance(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpgradeInstance(ctx, orderLineID)
+	return err
+}
+
+// GetJournal converts echo context to params.
+func (w *ServerInterfaceWrapper) GetJournal(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetJournal(ctx)
+	return err
+}
+
+// TrimJournal converts echo context to params.
+func (w *ServerInterfaceWrapper) TrimJournal(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TrimJournal(ctx)
 	return err
 }
 
@@ -2333,6 +2357,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/attempts/:attemptId", wrapper.GetAttempt, options.OperationMiddlewares["getAttempt"]...)
 	router.POST(options.BaseURL+"/v1/redeliveries", wrapper.Redeliver, options.OperationMiddlewares["redeliver"]...)
 	router.POST(options.BaseURL+"/v1/doctor", wrapper.Examine, options.OperationMiddlewares["examine"]...)
+	router.GET(options.BaseURL+"/v1/journal", wrapper.GetJournal, options.OperationMiddlewares["getJournal"]...)
+	router.POST(options.BaseURL+"/v1/journal/trim", wrapper.TrimJournal, options.OperationMiddlewares["trimJournal"]...)
 	router.POST(options.BaseURL+"/v1/clock/settle", wrapper.Settle, options.OperationMiddlewares["settle"]...)
 	router.POST(options.BaseURL+"/v1/clock/hold", wrapper.HoldClock, options.OperationMiddlewares["holdClock"]...)
 	router.POST(options.BaseURL+"/v1/clock/run", wrapper.RunClock, options.OperationMiddlewares["runClock"]...)
@@ -3607,6 +3633,83 @@ type UpgradeInstancedefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpgradeInstancedefaultApplicationProblemPlusJSONResponse) VisitUpgradeInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJournalRequestObject struct {
+}
+
+type GetJournalResponseObject interface {
+	VisitGetJournalResponse(w http.ResponseWriter) error
+}
+
+type GetJournal200JSONResponse Journal
+
+func (response GetJournal200JSONResponse) VisitGetJournalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJournaldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetJournaldefaultApplicationProblemPlusJSONResponse) VisitGetJournalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TrimJournalRequestObject struct {
+	Body *TrimJournalJSONRequestBody
+}
+
+type TrimJournalResponseObject interface {
+	VisitTrimJournalResponse(w http.ResponseWriter) error
+}
+
+type TrimJournal200JSONResponse JournalTrimmed
+
+func (response TrimJournal200JSONResponse) VisitTrimJournalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TrimJournaldefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response TrimJournaldefaultApplicationProblemPlusJSONResponse) VisitTrimJournalResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6425,6 +6528,12 @@ type StrictServerInterface interface {
 	// UpgradeInstance The buyer orders another product or quantity
 	// (POST /v1/instances/{orderLineId}/upgrade)
 	UpgradeInstance(ctx context.Context, request UpgradeInstanceRequestObject) (UpgradeInstanceResponseObject, error)
+	// GetJournal How long the journal is, and what is kept of it
+	// (GET /v1/journal)
+	GetJournal(ctx context.Context, request GetJournalRequestObject) (GetJournalResponseObject, error)
+	// TrimJournal Remove now what is not kept of the journal
+	// (POST /v1/journal/trim)
+	TrimJournal(ctx context.Context, request TrimJournalRequestObject) (TrimJournalResponseObject, error)
 	// ListKitTenants Enterprises, newest first; test tenants of credentials among them
 	// (GET /v1/kit/tenants)
 	ListKitTenants(ctx context.Context, request ListKitTenantsRequestObject) (ListKitTenantsResponseObject, error)
@@ -7652,6 +7761,75 @@ func (sh *strictHandler) UpgradeInstance(ctx echo.Context, orderLineID OrderLine
 		return err
 	} else if validResponse, ok := response.(UpgradeInstanceResponseObject); ok {
 		return validResponse.VisitUpgradeInstanceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetJournal operation middleware
+func (sh *strictHandler) GetJournal(ctx echo.Context) error {
+	var request GetJournalRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetJournal(ctx.Request().Context(), request.(GetJournalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetJournal")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetJournalResponseObject); ok {
+		return validResponse.VisitGetJournalResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TrimJournal operation middleware
+func (sh *strictHandler) TrimJournal(ctx echo.Context) error {
+	var request TrimJournalRequestObject
+
+	var body TrimJournalJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TrimJournal(ctx.Request().Context(), request.(TrimJournalRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TrimJournal")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TrimJournalResponseObject); ok {
+		return validResponse.VisitTrimJournalResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

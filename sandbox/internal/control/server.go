@@ -55,6 +55,8 @@ type Sandbox interface {
 	Snapshot(ctx context.Context, file string) error
 	Restore(ctx context.Context, file string) error
 	Reset(ctx context.Context) error
+	Journal(ctx context.Context) (sandboxapi.Journal, error)
+	TrimJournal(ctx context.Context, t sandboxapi.JournalTrim) (sandboxapi.JournalTrimmed, error)
 	HasKeyFile(sellerID string) bool         // the seller's keys come from the key file
 	LastAsked(sellerID string) *doctor.Asked // of one seller; of any if it is empty
 	Gate() *egress.Gate

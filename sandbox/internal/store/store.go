@@ -138,7 +138,7 @@ func Open(ctx context.Context, name string) (*Store, error) {
 	dsn := ":memory:?_pragma=foreign_keys(1)"
 	if name != ":memory:" {
 		u := url.URL{Scheme: "file", Opaque: strings.NewReplacer("?", "%3f", "#", "%23").Replace(name)}
-		dsn = u.String() + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=wal_autocheckpoint(16000)&_pragma=cache_size(-8000)&_pragma=foreign_keys(1)&_txlock=immediate"
+		dsn = u.String() + "?_auto_vacuum=2&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=wal_autocheckpoint(16000)&_pragma=cache_size(-8000)&_pragma=foreign_keys(1)&_txlock=immediate"
 	}
 	s := &Store{jobs: make(chan *job, maxBatch), closing: make(chan struct{}), closed: make(chan struct{})}
 	if err := s.open(ctx, name, dsn); err != nil {
