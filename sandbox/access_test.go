@@ -203,6 +203,7 @@ func deeds(f first) map[string]deed {
 		"redeliver":        {nil, sandboxapi.Redelivery{FromCallID: 1, ToCallID: f.call}},
 		"examine":          {nil, sandboxapi.Examination{}},
 		"restoreSnapshot":  {nil, empty},
+		"trimJournal":      {nil, sandboxapi.JournalTrim{}},
 		"createToken":      {nil, sandboxapi.TokenRequest{Role: sandboxapi.TokenRoleSeller, SellerID: "demo"}},
 		"revokeTokenKey":   {map[string]string{"keyId": "none"}, nil},
 	}

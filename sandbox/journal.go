@@ -3,8 +3,12 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/isvkit/isvkit/openapi/sandboxapi"
+	"github.com/isvkit/isvkit/sandbox/internal/clock"
+	"github.com/isvkit/isvkit/sandbox/internal/orderbook"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 )
 
@@ -66,14 +70,14 @@ func (s *Sandbox) keepJournal(ctx context.Context) {
 		if s.store.Shared() && !s.store.Leads(ctx) {
 			continue
 		}
-		if _, err := s.sweep(ctx, s.retention); err != nil && ctx.Err() == nil {
+		if _, err := s.sweep(ctx, s.retention.Keep > 0, s.retention); err != nil && ctx.Err() == nil {
 			s.log.Error("journal: retention failed", "error", err)
 		}
 	}
 }
 
-// sweep removes what a retention does not keep.
-func (s *Sandbox) sweep(ctx context.Context, r Retention) (swept Swept, err error) {
+// sweep removes what a retention does not keep; nothing because of its age if it is not aged.
+func (s *Sandbox) sweep(ctx context.Context, aged bool, r Retention) (swept Swept, err error) {
 	began := time.Now()
 	s.sweeping.Lock() // one at a time
 	defer s.sweeping.Unlock()
@@ -92,7 +96,7 @@ func (s *Sandbox) sweep(ctx context.Context, r Retention) (swept Swept, err erro
 				"keep", r.Keep, "maxPerSeller", r.MaxPerSeller, "more", swept.More, "took", time.Since(began).Round(time.Millisecond))
 		}
 	}()
-	if r.Keep > 0 {
+	if aged {
 		mark, err := s.store.JournalMark(ctx, now.Add(-r.Keep))
 		switch {
 		case errors.Is(err, store.ErrNotFound): // nothing is that old
@@ -133,6 +137,41 @@ func (s *Sandbox) sweep(ctx context.Context, r Retention) (swept Swept, err erro
 	}
 	swept.Bytes, err = s.store.Shrink(ctx, func() { s.pause(ctx, 10*time.Millisecond) })
 	return swept, err
+}
+
+// Journal tells how long the journal is, and what is kept of it.
+func (d driver) Journal(ctx context.Context) (j sandboxapi.Journal, err error) {
+	j = sandboxapi.Journal{Keep: d.retention.Keep.String(), MaxPerSeller: d.retention.MaxPerSeller}
+	j.Attempts, j.OldestAttemptID, err = d.store.JournalSize(ctx)
+	return j, err
+}
+
+// TrimJournal removes now what is not to be kept.
+func (d driver) TrimJournal(ctx context.Context, t sandboxapi.JournalTrim) (done sandboxapi.JournalTrimmed, err error) {
+	r, aged := d.retention, d.retention.Keep > 0
+	if t.Keep != "" || t.MaxPerSeller != 0 {
+		r, aged = Retention{MaxPerSeller: t.MaxPerSeller}, t.Keep != ""
+	}
+	if aged && t.Keep != "" {
+		if r.Keep, err = ParseKeep(t.Keep); err != nil {
+			return done, fmt.Errorf("%w: keep: %w", orderbook.ErrInvalid, err)
+		}
+	}
+	if t.MaxPerSeller < 0 {
+		return done, fmt.Errorf("%w: maxPerSeller %d: expected 1 or more", orderbook.ErrInvalid, t.MaxPerSeller)
+	}
+	ctx, cancel := context.WithTimeout(ctx, trimLimit)
+	defer cancel()
+	swept, err := d.sweep(ctx, aged, r)
+	return sandboxapi.JournalTrimmed{Attempts: swept.Attempts, Calls: swept.Calls, Bytes: swept.Bytes, More: swept.More}, err
+}
+
+// ParseKeep reads for how long to keep something: a duration with days, such as 30d, or 0.
+func ParseKeep(text string) (time.Duration, error) {
+	if text == "0" || text == "0s" {
+		return 0, nil
+	}
+	return clock.ParseDuration(text)
 }
 
 // trim removes one batch after the other, and leaves most of the time to others.

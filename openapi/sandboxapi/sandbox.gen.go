@@ -1355,12 +1355,12 @@ type Journal struct {
 	OldestAttemptID int64 `json:"oldestAttemptId,omitempty,omitzero"`
 }
 
-// JournalTrim What is given takes the place of what the sandbox was started with, this time.
+// JournalTrim What to keep, this time; without anything: what the sandbox was started with.
 type JournalTrim struct {
 	// Keep For how long to keep attempts, in real time, such as `30d`; `0s`: not at all.
 	Keep string `json:"keep,omitempty,omitzero"`
 
-	// MaxPerSeller How many attempts of one seller to keep, the newest; 0: all.
+	// MaxPerSeller How many attempts of one seller to keep, the newest.
 	MaxPerSeller int `json:"maxPerSeller,omitempty,omitzero"`
 }
 

@@ -40,6 +40,7 @@ var groups = []struct {
 	{probeCommands, probeHelp},
 	{accessCommands, accessHelp},
 	{secretsCommands, secretsHelp},
+	{operationCommands, operationsHelp},
 	{nil, toolsHelp}, // see tools
 }
 

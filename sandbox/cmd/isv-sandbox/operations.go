@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/isvkit/isvkit/openapi/sandboxapi"
 	"github.com/isvkit/isvkit/sandbox"
 )
 
@@ -23,7 +24,12 @@ type operationOptions struct {
 	logLevel        slog.Level
 	quiet           bool
 	shutdownTimeout time.Duration
+	journalKeep     string
+	journalMax      int
 }
+
+// journalKeep is for how long a sandbox with tokens keeps attempts if nobody says otherwise.
+const journalKeep = "30d"
 
 // shutdownTimeout is by default what the longest attempt may take, and some more to store it.
 const shutdownTimeout = 25 * time.Second
@@ -35,7 +41,28 @@ func operationFlags(fs *flag.FlagSet) *operationOptions {
 	fs.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "log from this `level` on: debug (each request too), info, warn or error")
 	fs.BoolVar(&o.quiet, "quiet", false, "log only what went wrong; the same as --log-level warn")
 	fs.DurationVar(&o.shutdownTimeout, "shutdown-timeout", shutdownTimeout, "how long attempts under way may take to end when the sandbox is told to stop, a `duration`; what is cut is repeated after the next start")
+	fs.StringVar(&o.journalKeep, "journal-keep", "", "for how long attempts are kept in the journal, in real time, a `duration` such as 30d; 0: for ever (default: for ever, or "+journalKeep+" with --tokens)")
+	fs.IntVar(&o.journalMax, "journal-max", 0, "how many `attempts` of one seller are kept, the newest; 0: all")
 	return o
+}
+
+// retention is what the flags say of the journal.
+func (o *operationOptions) retention(tokens bool) (r sandbox.Retention, err error) {
+	keep := o.journalKeep
+	if keep == "" {
+		keep = "0"
+		if tokens {
+			keep = journalKeep
+		}
+	}
+	if r.Keep, err = sandbox.ParseKeep(keep); err != nil {
+		return r, misuse("--journal-keep: %s", err)
+	}
+	if o.journalMax < 0 {
+		return r, misuse("--journal-max %d: expected 0 or more", o.journalMax)
+	}
+	r.MaxPerSeller = o.journalMax
+	return r, nil
 }
 
 // log gives the log that the flags ask for.
@@ -196,4 +223,41 @@ func shownMetrics(l net.Listener, controlURL string) string {
 		return controlURL + "/metrics (with an operator's token)"
 	}
 	return fmt.Sprintf("http://%s/metrics", l.Addr())
+}
+
+const operationsHelp = `
+Looking after a sandbox, see sandbox/OPERATIONS.md:
+  isv-sandbox serve [--metrics-listen :9464] [--log-format json] [--log-level debug] [--journal-keep 30d] [--shutdown-timeout 25s]
+  isv-sandbox trim [--keep 30d] [--max N]           remove now what is not kept of the journal
+`
+
+var operationCommands = []command{
+	{"trim", "trim [flags]", [2]int{0, 0}, func(fs *flag.FlagSet) any {
+		t := &sandboxapi.JournalTrim{}
+		fs.StringVar(&t.Keep, "keep", "", "keep attempts for this `duration` of real time, such as 30d; 0: not at all")
+		fs.IntVar(&t.MaxPerSeller, "max", 0, "keep so many `attempts` of one seller, the newest (default, without --keep too: what serve was told)")
+		return t
+	}, trim},
+}
+
+func trim(ctx context.Context, c *client, _ []string, flags any) error {
+	t, _ := flags.(*sandboxapi.JournalTrim)
+	var sum sandboxapi.JournalTrimmed
+	for sum.More = true; sum.More; {
+		resp, err := c.api.TrimJournal(ctx, *t)
+		done, err := read[sandboxapi.JournalTrimmed](c, resp, err)
+		if err != nil {
+			return err
+		}
+		sum.Attempts, sum.Calls, sum.Bytes, sum.More = sum.Attempts+done.Attempts, sum.Calls+done.Calls, sum.Bytes+done.Bytes, done.More
+	}
+	if c.asJSON {
+		return nil
+	}
+	resp, err := c.api.GetJournal(ctx)
+	left, err := read[sandboxapi.Journal](c, resp, err)
+	if err != nil {
+		return err
+	}
+	return c.table("", [][]string{{fmt.Sprintf("removed %d attempts and %d calls; %d attempts are left", sum.Attempts, sum.Calls, left.Attempts)}})
 }

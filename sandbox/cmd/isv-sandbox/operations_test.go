@@ -218,6 +218,7 @@ func TestDoor_IsAliveAndNotReadyBeforeItOpens(t *testing.T) {
 
 func TestServe_RefusesWhatCannotBeMeant(t *testing.T) {
 	for flags, want := range map[string]string{
+		"--journal-keep month": "expected days", "--journal-max -1": "expected 0 or more",
 		"--log-format xml": "expected text or json", "--log-level loud": "log-level", "--shutdown-timeout -1s": "expected a duration", "--shutdown-timeout soon": "shutdown-timeout",
 	} {
 		var out strings.Builder
@@ -225,4 +226,19 @@ func TestServe_RefusesWhatCannotBeMeant(t *testing.T) {
 		require.Equal(t, 2, code, flags)
 		require.Contains(t, out.String(), want)
 	}
+}
+
+func TestTrim_OfACommandLine(t *testing.T) {
+	t.Parallel()
+	isv := provider(t, func(_ int64, w http.ResponseWriter, lineID string) { created(w, lineID) })
+	p := serveProcess(t, t.TempDir(), "--provider", isv.URL, "--journal-keep", "30d", "--journal-max", "1000")
+	p.ok("buy", "--sku", "demo-one-time")
+	require.Contains(t, p.ok("trim"), "removed 0 attempts and 0 calls; 2 attempts are left")
+	require.Contains(t, p.ok("trim", "--max", "1"), "removed 1 attempts and 0 calls; 1 attempts are left")
+	require.Contains(t, p.ok("trim", "--keep", "0"), "removed 1 attempts and 2 calls; 0 attempts are left")
+	require.Contains(t, p.ok("trim", "--keep", "30d", "--json"), `"attempts":0`)
+	code, _, stderr := p.command("trim", "--keep", "soon")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "expected days, hours, minutes")
+	require.Contains(t, p.ok("audit", "--operation", "trimJournal"), "done")
 }

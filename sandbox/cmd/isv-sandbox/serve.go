@@ -54,6 +54,10 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	if err := errors.Join(err, operation.check()); err != nil {
 		return err
 	}
+	retention, err := operation.retention(who.tokens)
+	if err != nil {
+		return err
+	}
 	keys, err := loadKeys(*keyFile, getenv)
 	if err != nil {
 		return err
@@ -63,7 +67,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 		return err
 	}
 	cfg := sandbox.Config{
-		Database: *database, Keys: keys, ProductionAddress: *provider, Egress: policy, SecretsKey: sealing, Logger: log,
+		Database: *database, Keys: keys, ProductionAddress: *provider, Egress: policy, SecretsKey: sealing, Retention: retention, Logger: log,
 	}
 	if err := who.config(&cfg); err != nil {
 		return err

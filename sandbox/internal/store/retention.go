@@ -14,7 +14,7 @@ import (
 // MarkJournal notes how far the journal has come at a moment of real time.
 func (tx *Tx) MarkJournal(at time.Time) error {
 	return tx.exec(`INSERT INTO journal_marks (at, attempt_id, call_id)
-		SELECT CAST(?1 AS BIGINT), (SELECT coalesce(max(attempt_id), 0) FROM attempts), (SELECT coalesce(max(call_id), 0) FROM calls) ON CONFLICT (at) DO NOTHING`, at.UnixMilli())
+		SELECT CAST(?1 AS BIGINT), (SELECT coalesce(max(attempt_id), 0) FROM attempts), (SELECT coalesce(max(call_id), 0) FROM calls) ON CONFLICT (at) DO UPDATE SET attempt_id = excluded.attempt_id, call_id = excluded.call_id`, at.UnixMilli())
 }
 
 // Mark is how far the journal had come at some moment.
