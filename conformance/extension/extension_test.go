@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -240,14 +242,17 @@ func with(name, content string) func(map[string]string) {
 	return func(files map[string]string) { files[name] = content }
 }
 
-func noise(n int) string {
-	b := make([]byte, n)
+// noise is text that cannot be compressed.
+func noise(n int) string { return chaos()[:n] }
+
+var chaos = sync.OnceValue(func() string {
+	b := make([]byte, 2<<20)
 	r := rand.New(rand.NewPCG(1, 2))
-	for i := range b {
-		b[i] = byte(r.Uint32())
+	for i := 0; i < len(b); i += 8 {
+		binary.LittleEndian.PutUint64(b[i:], r.Uint64())
 	}
 	return string(b)
-}
+})
 
 var long33 = "a" + strings.Repeat("b", 32)
 
@@ -488,68 +493,54 @@ func TestLint_PackedChart(t *testing.T) {
 	assert.Equal(t, "charts/backend-1.4.0.tgz/templates/deployment.yaml", result.Findings[0].Where())
 }
 
-// TestLint_SizeAtTheLimit packs a file that cannot be compressed, and grows it until the package is over the limit.
 func TestLint_SizeAtTheLimit(t *testing.T) {
 	t.Parallel()
-	const limit = 1 << 20
-	grown := func(n int) extension.Result {
-		files := good()
-		files["charts/backend/files/data.bin"] = noise(n)
-		return lint(t, files)
-	}
-	base := limit - 8<<10
-	low, high := base, limit // at low it fits, at high it does not
-	require.True(t, grown(low).OK())
-	require.False(t, grown(high).OK())
-	for high-low > 1 {
-		middle := (low + high) / 2
-		if grown(middle).Size <= limit {
-			low = middle
-		} else {
-			high = middle
-		}
-	}
-	assert.LessOrEqual(t, grown(low).Size, int64(limit))
-	assert.True(t, grown(low).OK())
-	assert.Greater(t, grown(high).Size, int64(limit))
-	assert.False(t, grown(high).OK())
+	assert.Empty(t, extension.Upload(1<<20-1))
+	assert.Empty(t, extension.Upload(1<<20))
+	assert.Len(t, extension.Upload(1<<20+1), 1)
+	files := good()
+	before := lint(t, files).Size
+	files["charts/backend/files/data.bin"] = noise(100 << 10)
+	assert.InDelta(t, before+100<<10, lint(t, files).Size, 1<<10, "what cannot be compressed counts in full")
+	files["static/data.bin"] = noise(200 << 10)
+	assert.InDelta(t, before+100<<10, lint(t, files).Size, 1<<10, "static files do not count")
 }
 
 func TestFromArchive_Refuses(t *testing.T) {
 	t.Parallel()
-	many := make([]entry, 4097)
+	many := make([]entry, 65)
 	for i := range many {
 		many[i] = entry{name: fmt.Sprintf("hello/%d", i)}
 	}
 	whole := packed(t, "hello", good())
-	zeros := strings.Repeat("\x00", 65<<20)
+	zeros := strings.Repeat("\x00", 128<<10+1)
 	for want, content := range map[string][]byte{
-		"is no gzip file":                      []byte("text"),
-		"is no gzip file: EOF":                 {},
-		"no tar archive":                       gzipped(t, "text that is long enough to be no end of an archive"),
-		"holds no file":                        archive(t, entry{name: "hello/", kind: tar.TypeDir}),
-		"cut off":                              whole[:len(whole)/2],
-		`"../evil" leads out`:                  archive(t, entry{name: "../evil"}),
-		`"hello/../../evil" leads out`:         archive(t, entry{name: "hello/../../evil"}),
-		`"/etc/passwd" leads out`:              archive(t, entry{name: "/etc/passwd"}),
-		`"hello\\..\\evil" leads out`:          archive(t, entry{name: `hello\..\evil`}),
-		`"C:/evil" leads out`:                  archive(t, entry{name: "C:/evil"}),
-		`"hello//x" leads out`:                 archive(t, entry{name: "hello//x"}),
-		"neither a file nor a folder":          archive(t, entry{name: "hello/x", kind: tar.TypeSymlink, content: "/etc/passwd"}),
-		`"hello/y" is neither`:                 archive(t, entry{name: "hello/y", kind: tar.TypeLink, content: "hello/x"}),
-		`"hello/z" is neither`:                 archive(t, entry{name: "hello/z", kind: tar.TypeFifo}),
-		"lies beside the package's folder":     archive(t, entry{name: "hello/x"}, entry{name: "y"}),
-		`two folders at its root, "a"`:         archive(t, entry{name: "a/x"}, entry{name: "b/x"}),
-		`two folders at its root, "c"`:         archive(t, entry{name: "c/", kind: tar.TypeDir}, entry{name: "d/", kind: tar.TypeDir}),
-		`has "hello/x" twice`:                  archive(t, entry{name: "hello/x"}, entry{name: "./hello/x"}),
-		`has "x" as a file and as a folder`:    archive(t, entry{name: "hello/x"}, entry{name: "hello/x/y"}),
-		"has a path of 513 bytes":              archive(t, entry{name: strings.Repeat("a", 513)}),
-		"more than 4096 files and folders":     archive(t, many...),
-		"together are larger than 64 MiB":      archive(t, entry{name: "hello/zeros", content: zeros}),
-		"the archive is larger than 32 MiB":    make([]byte, 32<<20+1),
-		"charts/inner.tgz: the files together": archive(t, entry{name: "hello/charts/inner.tgz", content: string(archive(t, entry{name: "in/zeros", content: zeros}))}),
+		"is no gzip file":                        []byte("text"),
+		"is no gzip file: EOF":                   {},
+		"no tar archive":                         gzipped(t, "text that is long enough to be no end of an archive"),
+		"holds no file":                          archive(t, entry{name: "hello/", kind: tar.TypeDir}),
+		"cut off":                                whole[:len(whole)/2],
+		`"../evil" leads out`:                    archive(t, entry{name: "../evil"}),
+		`"hello/../../evil" leads out`:           archive(t, entry{name: "hello/../../evil"}),
+		`"/etc/passwd" leads out`:                archive(t, entry{name: "/etc/passwd"}),
+		`"hello\\..\\evil" leads out`:            archive(t, entry{name: `hello\..\evil`}),
+		`"C:/evil" leads out`:                    archive(t, entry{name: "C:/evil"}),
+		`"hello//x" leads out`:                   archive(t, entry{name: "hello//x"}),
+		"neither a file nor a folder":            archive(t, entry{name: "hello/x", kind: tar.TypeSymlink, content: "/etc/passwd"}),
+		`"hello/y" is neither`:                   archive(t, entry{name: "hello/y", kind: tar.TypeLink, content: "hello/x"}),
+		`"hello/z" is neither`:                   archive(t, entry{name: "hello/z", kind: tar.TypeFifo}),
+		"lies beside the package's folder":       archive(t, entry{name: "hello/x"}, entry{name: "y"}),
+		`two folders at its root, "a"`:           archive(t, entry{name: "a/x"}, entry{name: "b/x"}),
+		`two folders at its root, "c"`:           archive(t, entry{name: "c/", kind: tar.TypeDir}, entry{name: "d/", kind: tar.TypeDir}),
+		`has "hello/x" twice`:                    archive(t, entry{name: "hello/x"}, entry{name: "./hello/x"}),
+		`has "x" as a file and as a folder`:      archive(t, entry{name: "hello/x"}, entry{name: "hello/x/y"}),
+		"has a path of 513 bytes":                archive(t, entry{name: strings.Repeat("a", 513)}),
+		"more than 64 files and folders":         archive(t, many...),
+		"together are larger than 131072 bytes":  archive(t, entry{name: "hello/zeros", content: zeros}),
+		"the archive is larger than 65536 bytes": make([]byte, 64<<10+1),
+		"charts/inner.tgz: the files together":   archive(t, entry{name: "hello/charts/inner.tgz", content: string(archive(t, entry{name: "in/zeros", content: zeros}))}),
 	} {
-		p, err := extension.FromArchive(bytes.NewReader(content))
+		p, err := extension.FromArchiveSmall(bytes.NewReader(content))
 		require.NoError(t, err, want)
 		result := p.Lint()
 		require.NotEmpty(t, result.Findings, want)
@@ -558,6 +549,19 @@ func TestFromArchive_Refuses(t *testing.T) {
 		assert.Contains(t, first.Where()+": "+first.Seen, want)
 		assert.False(t, result.OK(), want)
 	}
+	for name, content := range map[string][]byte{
+		"64 files":           archive(t, many[:64]...),
+		"128 KiB of zeros":   archive(t, entry{name: "hello/zeros", content: zeros[1:]}),
+		"a path of 512":      archive(t, entry{name: "hello/" + strings.Repeat("a", 506)}),
+		"an archive in half": archive(t, entry{name: "hello/charts/inner.tgz", content: string(archive(t, entry{name: "in/zeros", content: zeros[:100<<10]}))}),
+	} {
+		p, err := extension.FromArchiveSmall(bytes.NewReader(content))
+		require.NoError(t, err, name)
+		assert.NotContains(t, fmt.Sprint(p.Lint().Findings), "PKG-1", name)
+	}
+	packed, total, files := extension.UsualLimits()
+	assert.Equal(t, []int64{32 << 20, 64 << 20, 4096}, []int64{packed, total, int64(files)})
+
 	_, err := extension.FromArchive(errReader{})
 	require.ErrorIs(t, err, io.ErrClosedPipe)
 }
@@ -608,19 +612,23 @@ func TestFromFS_LinksAreNotFollowed(t *testing.T) {
 
 func TestFromFS_TooMuch(t *testing.T) {
 	t.Parallel()
+	small := func(files map[string]string) []extension.Finding {
+		p, err := extension.FromFSSmall(folder(files))
+		require.NoError(t, err)
+		return p.Lint().Findings
+	}
 	files := good()
-	for i := range 4097 {
+	require.Empty(t, small(files))
+	for i := range 64 {
 		files[fmt.Sprintf("node_modules/%d", i)] = ""
 	}
-	result := lint(t, files)
-	require.Contains(t, result.Findings[0].Seen, "more than 4096 files and folders")
+	require.Contains(t, small(files)[0].Seen, "more than 64 files and folders")
 	files[".helmignore"] = "node_modules/\n"
-	assert.Empty(t, lint(t, files).Findings)
+	assert.Empty(t, small(files))
 
 	files = good()
-	files["static/zeros"] = strings.Repeat("\x00", 65<<20)
-	result = lint(t, files)
-	require.Contains(t, result.Findings[0].String(), "static/zeros: the files together are larger than 64 MiB")
+	files["static/zeros"] = strings.Repeat("\x00", 128<<10)
+	require.Contains(t, small(files)[0].String(), "static/zeros: the files together are larger than 131072 bytes")
 }
 
 // FuzzFromArchive feeds the reader and all rules with a stranger's bytes.

@@ -224,10 +224,15 @@ func (l *linter) size(m manifest) int64 {
 	}
 	_ = archive.Close()
 	_ = zipped.Close()
-	if packed > maxUpload {
-		l.say("PKG-2", ".", 0, "", "has %d bytes, packed without static files", packed)
-	}
+	l.upload(int64(packed))
 	return int64(packed)
+}
+
+// upload judges the size of what would be uploaded.
+func (l *linter) upload(bytes int64) {
+	if bytes > maxUpload {
+		l.say("PKG-2", ".", 0, "", "has %d bytes, packed without static files", bytes)
+	}
 }
 
 // packers are kept because each has tables of a megabyte.

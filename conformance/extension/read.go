@@ -14,13 +14,18 @@ import (
 	"strings"
 )
 
-// Limits of what is taken into memory. A package that is within the market's own limit is far below them (ours).
-const (
-	maxArchive = 32 << 20 // bytes of a .tgz, packed
-	maxTotal   = 64 << 20 // bytes of all files together, unpacked, with those of packed sub-charts
-	maxFiles   = 4096     // files and folders, with those of packed sub-charts
-	maxName    = 512      // bytes of a path
-)
+// limits of what is taken into memory.
+type limits struct {
+	archive int64 // bytes of a .tgz, packed
+	total   int64 // bytes of all files together, unpacked, with those of packed sub-charts
+	files   int   // files and folders, with those of packed sub-charts
+}
+
+// usual are the limits of every package (ours). One that is within the market's own limit is far below them.
+var usual = limits{archive: 32 << 20, total: 64 << 20, files: 4096}
+
+// maxName is the most bytes of a path.
+const maxName = 512
 
 // Package is an extension package in memory. Whatever was wrong with the container itself, such as a path that leads out of it, is
 // kept and told by [Package.Lint].
@@ -46,16 +51,17 @@ func (p *Package) in(dir string) []string {
 
 // budget is what may still be read. It is shared by a package and the archives in it.
 type budget struct {
-	bytes int64
-	files int
+	limits
+	bytes   int64
+	entries int
 }
 
-func newBudget() *budget { return &budget{bytes: maxTotal, files: maxFiles} }
+func newBudget(l limits) *budget { return &budget{limits: l, bytes: l.total, entries: l.files} }
 
 // count takes one file or folder off the budget.
 func (b *budget) count() bool {
-	b.files--
-	return b.files >= 0
+	b.entries--
+	return b.entries >= 0
 }
 
 // read reads all of r, unless it is more than is left.
@@ -65,13 +71,24 @@ func (b *budget) read(r io.Reader) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(content)) > b.bytes {
-		return nil, errTooBig
+		return nil, &tooBigError{b.total}
 	}
 	b.bytes -= int64(len(content))
 	return content, nil
 }
 
-var errTooBig = fmt.Errorf("the files together are larger than %d MiB", maxTotal>>20)
+type tooBigError struct{ limit int64 }
+
+func (e *tooBigError) Error() string {
+	return "the files together are larger than " + size(e.limit)
+}
+
+func size(n int64) string {
+	if n>>20<<20 == n {
+		return fmt.Sprintf("%d MiB", n>>20)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
 
 // refuse keeps a problem of the container.
 func (p *Package) refuse(where, seen string) {
@@ -80,9 +97,12 @@ func (p *Package) refuse(where, seen string) {
 
 // FromFS reads a package's folder, without what its .helmignore leaves out. An error means that it could not be read at all.
 // Symbolic links are not followed.
-func FromFS(fsys fs.FS) (*Package, error) {
+func FromFS(fsys fs.FS) (*Package, error) { return fromFS(fsys, usual) }
+
+func fromFS(fsys fs.FS, l limits) (*Package, error) {
 	p := &Package{files: map[string][]byte{}, packed: map[string]*Package{}}
-	left := newBudget()
+	left := newBudget(l)
+	var tooBig *tooBigError
 	ignored, err := readIgnored(fsys)
 	if err != nil {
 		p.problems = append(p.problems, found("PKG-1", ".helmignore", 0, "", err.Error()))
@@ -98,7 +118,7 @@ func FromFS(fsys fs.FS) (*Package, error) {
 		case ignored.match(name, entry.IsDir()):
 			return nil
 		case !left.count():
-			p.refuse(".", fmt.Sprintf("has more than %d files and folders; is something in it that .helmignore should leave out?", maxFiles))
+			p.refuse(".", fmt.Sprintf("has more than %d files and folders; is something in it that .helmignore should leave out?", l.files))
 			return fs.SkipAll
 		case entry.IsDir():
 			return nil
@@ -112,8 +132,8 @@ func FromFS(fsys fs.FS) (*Package, error) {
 		}
 		content, err := left.read(file)
 		err = errors.Join(err, file.Close())
-		if errors.Is(err, errTooBig) {
-			p.refuse(name, errTooBig.Error())
+		if errors.As(err, &tooBig) {
+			p.refuse(name, tooBig.Error())
 			return fs.SkipAll
 		}
 		if err != nil {
@@ -138,20 +158,21 @@ func kindOf(mode fs.FileMode) string {
 
 // FromArchive reads a packed package: a gzipped tar with one folder at its root, as Helm and ksbuilder write it. Nothing is written to disk.
 // An error means that reading r failed; whatever is wrong with the bytes is a finding.
-func FromArchive(r io.Reader) (*Package, error) {
-	packed, err := io.ReadAll(io.LimitReader(r, maxArchive+1))
+func FromArchive(r io.Reader) (*Package, error) { return fromArchive(r, usual) }
+
+func fromArchive(r io.Reader, l limits) (*Package, error) {
+	packed, err := io.ReadAll(io.LimitReader(r, l.archive+1))
 	if err != nil {
 		return nil, err
 	}
-	p := unpack(packed, newBudget())
-	return p, nil
+	return unpack(packed, newBudget(l)), nil
 }
 
 // unpack reads an archive within what the budget leaves.
 func unpack(packed []byte, left *budget) *Package {
 	p := &Package{files: map[string][]byte{}, packed: map[string]*Package{}}
-	if len(packed) > maxArchive {
-		p.refuse(".", fmt.Sprintf("the archive is larger than %d MiB", maxArchive>>20))
+	if int64(len(packed)) > left.archive {
+		p.refuse(".", "the archive is larger than "+size(left.archive))
 		return p
 	}
 	if err := p.untar(packed, left); err != nil {
@@ -168,7 +189,7 @@ func (p *Package) untar(packed []byte, left *budget) error {
 		return fmt.Errorf("is no gzip file: %w", err)
 	}
 	// Headers count too: a tar of nothing but long names is a bomb as well.
-	archive := tar.NewReader(io.LimitReader(zipped, 2*maxTotal))
+	archive := tar.NewReader(io.LimitReader(zipped, 2*left.total))
 	root := ""
 	for {
 		header, err := archive.Next()
@@ -179,7 +200,7 @@ func (p *Package) untar(packed []byte, left *budget) error {
 			return fmt.Errorf("is no tar archive in a gzip file, or is cut off: %w", err)
 		}
 		if !left.count() {
-			return fmt.Errorf("has more than %d files and folders", maxFiles)
+			return fmt.Errorf("has more than %d files and folders", left.files)
 		}
 		name, err := safeName(header.Name)
 		if err != nil {
@@ -210,7 +231,7 @@ func (p *Package) untar(packed []byte, left *budget) error {
 			return fmt.Errorf("has %q twice", name)
 		}
 		content, err := left.read(archive)
-		if errors.Is(err, errTooBig) {
+		if tooBig := (*tooBigError)(nil); errors.As(err, &tooBig) {
 			return err
 		}
 		if err != nil {
