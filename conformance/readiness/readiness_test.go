@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -501,4 +502,24 @@ func TestJudge_EveryCategory(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestCode_KnowsNoMarket: what a market asks stands in its document.
+func TestCode_KnowsNoMarket(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	read := 0
+	for _, file := range append(files, "../cmd/isv-conformance/readiness.go") {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		read++
+		for _, name := range market.Names() {
+			assert.NotContains(t, strings.ToLower(string(text)), name, file)
+		}
+	}
+	assert.Greater(t, read, 4)
 }
