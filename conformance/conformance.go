@@ -338,7 +338,10 @@ func inOrder(list, known []string) []string {
 
 // Run judges an ISV. The error is a *[UsageError] or an *[UnjudgeableError] if the run could not begin; once it has begun, whatever
 // happens is in the report.
-func Run(ctx context.Context, opts Options) (*Report, error) {
+func Run(ctx context.Context, opts Options) (*Report, error) { return run(ctx, opts, nil) }
+
+// run is Run with something to do before the checks.
+func run(ctx context.Context, opts Options, before func(context.Context, *suite.Env) error) (*Report, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
@@ -373,6 +376,11 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 		}
 	}
 
+	if before != nil {
+		if err := before(ctx, env); err != nil {
+			return nil, err
+		}
+	}
 	r := begin(opts, started)
 	r.NotSelected = plan.NotSelected
 	r.Checks = runChecks(ctx, env, &opts, plan)
@@ -488,6 +496,9 @@ func runChecks(ctx context.Context, env *suite.Env, opts *Options, plan *selecti
 	}
 	each(false)
 	env.AwaitUsage(ctx)
+	if plan.NotSelected > 0 && slices.ContainsFunc(plan.Entries, func(e selection.Entry) bool { return e.Check.After && e.Reason == "" }) {
+		env.Warm(ctx)
+	}
 	each(true)
 	return results
 }

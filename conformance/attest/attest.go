@@ -172,9 +172,15 @@ func Compare(earlier, now *Statement) Difference {
 		slices.Sort(*list)
 	}
 	for _, f := range []struct{ what, before, after string }{
-		{"verdict", string(earlier.Verdict), string(now.Verdict)}, {"production address", earlier.Subject, now.Subject}, {"build", earlier.Build, now.Build},
-		{"issuer", earlier.Issuer, now.Issuer}, {"suite", earlier.SuiteVersion, now.SuiteVersion}, {"contract", earlier.ContractVersion, now.ContractVersion},
-		{"level", earlier.Level, now.Level}, {"charging", fmt.Sprint(earlier.Charging), fmt.Sprint(now.Charging)}, {"with", fmt.Sprint(earlier.With), fmt.Sprint(now.With)},
+		{"verdict", string(earlier.Verdict), string(now.Verdict)},
+		{"production address", earlier.Subject, now.Subject},
+		{"build", earlier.Build, now.Build},
+		{"issuer", earlier.Issuer, now.Issuer},
+		{"suite", earlier.SuiteVersion, now.SuiteVersion},
+		{"contract", earlier.ContractVersion, now.ContractVersion},
+		{"level", earlier.Level, now.Level},
+		{"charging", fmt.Sprint(earlier.Charging), fmt.Sprint(now.Charging)},
+		{"with", fmt.Sprint(earlier.With), fmt.Sprint(now.With)},
 		{"readings", fmt.Sprint(earlier.Readings), fmt.Sprint(now.Readings)},
 	} {
 		if f.before != f.after {

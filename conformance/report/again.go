@@ -59,7 +59,11 @@ func fields(v reflect.Value, each func(name string, v reflect.Value)) {
 			continue
 		}
 		if f.IsExported() {
-			each(strings.ToLower(f.Name[:1])+f.Name[1:], v.Field(n))
+			name := strings.ToLower(f.Name[:1]) + f.Name[1:]
+			if f.Name == strings.ToUpper(f.Name) {
+				name = strings.ToLower(f.Name)
+			}
+			each(name, v.Field(n))
 		}
 	}
 }

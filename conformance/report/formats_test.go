@@ -53,7 +53,7 @@ func TestFormats_AreAsShown(t *testing.T) {
 		if *update {
 			require.NoError(t, os.WriteFile(name, []byte(got), 0o600))
 		}
-		want, err := os.ReadFile(name) //nolint:gosec // of this test
+		want, err := os.ReadFile(name)
 		require.NoError(t, err)
 		assert.Equal(t, string(want), got, "%s: go test ./conformance/report -update writes it anew", name)
 	}
@@ -91,7 +91,10 @@ func TestSchema_RefusesWhatIsNoReport(t *testing.T) {
 	t.Parallel()
 	text := written(t, example(t).WriteJSON)
 	for _, change := range [][2]string{
-		{`"verdict": "not-conformant"`, `"verdict": "good"`}, {`"outcome": "pass"`, `"outcome": "fine"`}, {`"seed": "1"`, `"seed": 1`}, {`"level": "must"`, `"levels": "must"`},
+		{`"verdict": "not-conformant"`, `"verdict": "good"`},
+		{`"outcome": "pass"`, `"outcome": "fine"`},
+		{`"seed": "1"`, `"seed": 1`},
+		{`"level": "must"`, `"levels": "must"`},
 		{`"from": "marketplace"`, `"from": "me"`},
 	} {
 		require.Contains(t, text, change[0])

@@ -64,8 +64,13 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 		s := junitSuite{
 			Name: a.Name, Timestamp: r.StartedAt.Format(time.RFC3339),
 			Properties: []junitProperty{
-				{"target", r.Target}, {"verdict", string(r.Verdict)}, {"suiteVersion", r.SuiteVersion}, {"contractVersion", r.ContractVersion},
-				{"charging", strings.Join(r.Charging, ",")}, {"with", strings.Join(r.With, ",")}, {"seed", fmt.Sprint(r.Seed)},
+				{"target", r.Target},
+				{"verdict", string(r.Verdict)},
+				{"suiteVersion", r.SuiteVersion},
+				{"contractVersion", r.ContractVersion},
+				{"charging", strings.Join(r.Charging, ",")},
+				{"with", strings.Join(r.With, ",")},
+				{"seed", fmt.Sprint(r.Seed)},
 			},
 		}
 		var ms int64

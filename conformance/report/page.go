@@ -185,7 +185,7 @@ func cutOff(s Side) string {
 // mostShown is how much of a body the suite keeps.
 const mostShown = 8 << 10
 
-// Passed, Failed, Warned and Rest are the columns of an area.
+// Passed are those that passed.
 func (a Area) Passed() int { return a.Counts[suite.Pass] }
 
 // Failed are those that decide.

@@ -28,9 +28,9 @@ func (r *Report) writeText(w io.Writer, colours bool) error {
 	}
 	var b strings.Builder
 	t := &text{b: &b, rules: rules, colours: colours}
-	fmt.Fprintf(&b, "Target    %s\n", clean(strings.Join(append([]string{r.Target}, r.Replicas...), " ")))
+	fmt.Fprintf(&b, "Target    %s\n", Clean(strings.Join(append([]string{r.Target}, r.Replicas...), " ")))
 	if r.Build != "" {
-		fmt.Fprintf(&b, "Build     %s\n", clean(r.Build))
+		fmt.Fprintf(&b, "Build     %s\n", Clean(r.Build))
 	}
 	fmt.Fprintf(&b, "Judged    charging %s%s, suite %s, contract %s, seed %d, %d checks in %v\n", strings.Join(r.Charging, ", "), with(r.With), r.SuiteVersion,
 		r.ContractVersion, r.Seed, len(r.Checks), (time.Duration(r.DurationMS) * time.Millisecond).Round(100*time.Millisecond))
@@ -162,14 +162,14 @@ func (t *text) failed(title, colour string, checks []Check) {
 			}
 			explained[c.Requirement] = true
 		}
-		if c.Curl != "" && clean(c.Curl) == c.Curl {
+		if c.Curl != "" && Clean(c.Curl) == c.Curl {
 			fmt.Fprintf(t.b, "  %-5s %s\n", "curl", c.Curl) // on one line, to be copied
 		}
 	}
 }
 
 func (t *text) item(label, s string) {
-	s = clean(s)
+	s = Clean(s)
 	const indent = 8
 	lines := wrap(s, width-indent)
 	for i, line := range lines {
@@ -234,8 +234,8 @@ func (t *text) areas(areas []Area) {
 	}
 }
 
-// clean takes out what moves the cursor of a terminal, or paints on it: part of a report was written by the ISV.
-func clean(s string) string {
+// Clean takes out what moves the cursor of a terminal, or paints on it: part of a report was written by the ISV.
+func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) {
 			return '\uFFFD'

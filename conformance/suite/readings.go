@@ -52,7 +52,7 @@ func Sends(ambiguity string) bool { return sent[ambiguity] != nil }
 // changed changes the body of a right call.
 func changed(r curl.Request, change func(Body) bool) curl.Request {
 	var b Body
-	if r.Signed != "" || r.Scheme != curl.Base || json.Unmarshal([]byte(r.Body), &b) != nil || b == nil || Body(b).Text() != r.Body || !change(b) {
+	if r.Signed != "" || r.Scheme != curl.Base || json.Unmarshal([]byte(r.Body), &b) != nil || b == nil || b.Text() != r.Body || !change(b) {
 		return r
 	}
 	r.Body = b.Text()

@@ -47,24 +47,33 @@ func Text(text string) string {
 		return b.String() + text[from:]
 	}
 	var b strings.Builder
-	for {
-		found := assigned.FindStringSubmatchIndex(text)
-		if found == nil {
-			return b.String() + text
+	from := 0
+	for _, p := range assignments(text) {
+		quote := text[p[0] : p[0]+1]
+		if quote != `"` && quote != "'" {
+			quote = ""
 		}
-		name, rest := text[found[2]:found[3]], text[found[1]:]
-		b.WriteString(text[:found[1]])
-		text = rest
+		b.WriteString(text[from:p[0]] + quote + Hidden + quote)
+		from = p[1]
+	}
+	return b.String() + text[from:]
+}
+
+// assignments finds the places of all values in a text that is no JSON, that are given by a name that promises a secret.
+func assignments(text string) (places [][2]int) {
+	for from := 0; ; {
+		found := assigned.FindStringSubmatchIndex(text[from:])
+		if found == nil {
+			return places
+		}
+		name := text[from+found[2] : from+found[3]]
+		from += found[1]
 		if !SoundsSecret(name) {
 			continue
 		}
-		if value := given.FindString(rest); value != "" {
-			quote := value[:1]
-			if quote != `"` && quote != "'" {
-				quote = ""
-			}
-			b.WriteString(quote + Hidden + quote)
-			text = rest[len(value):]
+		if value := given.FindString(text[from:]); value != "" {
+			places = append(places, [2]int{from, from + len(value)})
+			from += len(value)
 		}
 	}
 }
@@ -159,12 +168,16 @@ func secretValues(text []byte) (places [][2]int, ok bool) {
 	}
 }
 
-// Values are the texts and numbers that stand under names that promise a secret in a JSON text, to be hidden elsewhere too.
+// Values are the texts and numbers that stand under names that promise a secret, to be hidden elsewhere too. Of a text that is no JSON, or only
+// the beginning of it, they are what [Text] hides, without quotes.
 func Values(text string) []string {
 	if !suspicious(text) {
 		return nil
 	}
-	places, _ := secretValues([]byte(text))
+	places, ok := secretValues([]byte(text))
+	if !ok {
+		places = assignments(text)
+	}
 	var found []string
 	for _, p := range places {
 		var v any
@@ -172,6 +185,8 @@ func Values(text string) []string {
 		d.UseNumber()
 		if d.Decode(&v) == nil {
 			found = leaves(v, found)
+		} else if !ok {
+			found = append(found, strings.Trim(text[p[0]:p[1]], `"'`))
 		}
 	}
 	return found

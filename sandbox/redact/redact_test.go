@@ -12,7 +12,8 @@ func TestValues(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, []string{"one", "2", "three", "four"}, redact.Values(`{"password":"one","a":{"accessToken":[2,{"x":"three"}]},"client_secret":"four","name":"five"}`))
 	assert.Empty(t, redact.Values(`{"name":"five"}`))
-	assert.Empty(t, redact.Values(`password=one`), "no JSON: Text hides it, and there is no telling where it ends")
+	assert.Equal(t, []string{"one", "two", "three"}, redact.Values(`password=one&x=2 secret: 'two' {"token":"three","password":`))
+	assert.Equal(t, []string{"cut of"}, redact.Values(`{"password":"cut of`))
 }
 
 func TestText(t *testing.T) {

@@ -177,7 +177,7 @@ func judge(ctx context.Context, t terminal, args []string) int {
 	if err := j.opts.Validate(); err != nil {
 		return t.refuse(flagged(err), hint)
 	}
-	if err := j.outputs.open(t); err != nil {
+	if err := j.open(t); err != nil {
 		return t.refuse(err.Error(), "choose another file")
 	}
 	t.say("judging %s, as the marketplace at %s", j.opts.Target, j.opts.MarketListen)
@@ -186,7 +186,7 @@ func judge(ctx context.Context, t terminal, args []string) int {
 	var written error
 	j.opts.Hold = func(r *conformance.Report) {
 		bar.end()
-		written = j.outputs.write(r)
+		written = j.write(r)
 		if j.hold && ctx.Err() == nil {
 			t.say("the marketplace stays open at %s; interrupt to end", j.opts.MarketListen)
 			<-ctx.Done()
@@ -200,8 +200,8 @@ func judge(ctx context.Context, t terminal, args []string) int {
 			hint = unjudgeable.Hint
 		}
 		code := t.refuse(fmt.Sprintf("could not judge: %v", err), hint)
-		j.outputs.text = false // the error says it all
-		written = j.outputs.write(conformance.Unjudged(j.opts, err))
+		j.text = false // the error says it all
+		written = j.write(conformance.Unjudged(j.opts, err))
 		if written == nil {
 			return code
 		}

@@ -36,6 +36,10 @@ func commands() []verb {
 		{"run", "--target URL --market-listen ADDRESS [flags]", "judge an ISV that is running", judge},
 		{"list", "[--json] [flags that select]", "show every check, its requirement and level", list},
 		{"explain", "ID", "tell about a check, a requirement or an ambiguity: the rule, its source, why, how to mend", explain},
+		{"replay", "REPORT CHECK-ID [--market-listen ADDRESS] [flags]", "send the requests of a failed check again, signed afresh, and judge it anew", replay},
+		{"keygen", "--key FILE [--public-key FILE]", "make a key pair to sign verdicts with", keygen},
+		{"attest", "--report FILE --key FILE --issuer NAME [flags]", "sign the verdict of a report", attestation},
+		{"verify", "--attestation FILE --report FILE --public-key FILE [--against FILE]", "check a signed verdict offline, and compare it with an earlier one", verify},
 		{"readiness", "--market NAME --category C --profile FILE", "tell whether you may list on a market, and what it costs; readiness --help tells more", ready},
 	}
 }

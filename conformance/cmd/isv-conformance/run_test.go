@@ -30,20 +30,32 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 func TestRun_UsageErrors(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{
-		"no command is given":   {},
-		"unknown command":       {"judge"},
-		"not defined: -targte":  {"run", "--targte", "x"},
-		"unexpected argument":   {"run", "--target", "http://x/", "--market-listen", ":0", "more"},
-		"no target is given":    {"run", "--market-listen", ":0"},
-		"is no address":         {"run", "--market-listen", ":0", "--target", "nowhere"},
-		"no address for the":    {"run", "--target", "http://x/"},
-		"unknown charging mode": {"run", "--target", "http://x/", "--market-listen", ":0", "--charging", "weekly"},
-		"an entry is empty":     {"run", "--target", "http://x/", "--market-listen", ":0", "--charging", "period,"},
-		"unknown capability":    {"run", "--target", "http://x/", "--market-listen", ":0", "--with", "magic"},
-		"invalid value":         {"run", "--target", "http://x/", "--market-listen", ":0", "--timeout", "soon"},
-		"no base key":           {"run", "--target", "http://x/", "--market-listen", ":0", "--base-key", ""},
-		"cannot write":          {"run", "--target", "http://x/", "--market-listen", ":0", "--json", "/nowhere/at/all/report.json"},
-		"not defined: -yaml":    {"list", "--yaml"},
+		"no command is given":         {},
+		"unknown command":             {"judge"},
+		"not defined: -targte":        {"run", "--targte", "x"},
+		"unexpected argument":         {"run", "--target", "http://x/", "--market-listen", ":0", "more"},
+		"no target is given":          {"run", "--market-listen", ":0"},
+		"is no address":               {"run", "--market-listen", ":0", "--target", "nowhere"},
+		"no address for the":          {"run", "--target", "http://x/"},
+		"unknown charging mode":       {"run", "--target", "http://x/", "--market-listen", ":0", "--charging", "weekly"},
+		"an entry is empty":           {"run", "--target", "http://x/", "--market-listen", ":0", "--charging", "period,"},
+		"unknown capability":          {"run", "--target", "http://x/", "--market-listen", ":0", "--with", "magic"},
+		"invalid value":               {"run", "--target", "http://x/", "--market-listen", ":0", "--timeout", "soon"},
+		"no base key":                 {"run", "--target", "http://x/", "--market-listen", ":0", "--base-key", ""},
+		"did you mean \"signing/*\"?": {"run", "--target", "http://x/", "--market-listen", ":0", "--run", "signing"},
+		"--charging: unknown ch":      {"list", "--charging", "weekly"},
+		"--level: unknown level":      {"list", "--level", "may"},
+		"--known-failing: open":       {"list", "--known-failing", "/nowhere/at/all"},
+		"--rerun: open":               {"list", "--rerun", "/nowhere/at/all"},
+		"--keys: open":                {"run", "--keys", "/nowhere/at/all"},
+		"--parallel: 0 is too few":    {"run", "--parallel", "0"},
+		"given twice":                 {"run", "--target", "http://x/", "--target", "http://x/", "--market-listen", ":0"},
+		"has the standard output":     {"run", "--target", "http://x/", "--market-listen", ":0", "--json", "-", "--html", "-"},
+		"no id of a check is given":   {"replay", "report.json"},
+		"no id of a check, a requ":    {"explain"},
+		"nothing is called \"x-y-z\"": {"explain", "x-y-z"},
+		"cannot write":                {"run", "--target", "http://x/", "--market-listen", ":0", "--json", "/nowhere/at/all/report.json"},
+		"not defined: -yaml":          {"list", "--yaml"},
 	} {
 		code, stdout, stderr := command(t, args...)
 		assert.Equal(t, 2, code, want)
@@ -277,13 +289,80 @@ func TestProgram_BrokenIsvMinimalIsNot(t *testing.T) {
 	t.Parallel()
 	program, isv, market := build(t, "./conformance/cmd/isv-conformance"), buildBroken(t), freeAddress(t)
 	target := start(t, isv, "http://"+market)
-	code, stdout, stderr := built(t, program, "run", "--target", target, "--market-listen", market, "--charging", "period")
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	code, stdout, stderr := built(t, program, "run", "--target", target, "--market-listen", market, "--charging", "period", "--build", "42",
+		"--json", file("report.json"), "--junit", file("report.xml"), "--html", file("report.html"), "--sarif", file("report.sarif"))
 	assert.Equal(t, 1, code, stdout+stderr)
 	assert.Contains(t, stdout, "Verdict: NOT conformant")
 	assert.Contains(t, stdout, "NEW-3 MUST  new-instance/repeat-gets-the-same-instance")
-	for name, value := range environment {
-		assert.NotContains(t, stdout+stderr, value, name)
+	assert.NotContains(t, stdout+stderr, "\x1b", "nobody looks at a terminal")
+	assert.Regexp(t, `isv-conformance: [0-9]+ of [0-9]+ checks`, stderr)
+	written := stdout + stderr
+	for name, want := range map[string]string{
+		"report.json": `"verdict": "not-conformant"`, "report.xml": "<testsuites", "report.html": "<h1>Not conformant</h1>", "report.sarif": `"version": "2.1.0"`,
+	} {
+		text, err := os.ReadFile(file(name))
+		require.NoError(t, err)
+		assert.Contains(t, string(text), want)
+		assert.Contains(t, string(text), "new-instance/repeat-gets-the-same-instance")
+		written += string(text)
 	}
+	for name, value := range environment {
+		if name != "ISVKIT_AK" { // it is no secret
+			assert.NotContains(t, written, value, name)
+		}
+	}
+
+	t.Run("replay", func(t *testing.T) {
+		code, stdout, stderr := built(t, program, "replay", file("report.json"), "new-instance/repeat-gets-the-same-instance", "--market-listen", market)
+		assert.Equal(t, 1, code, stdout+stderr)
+		assert.Contains(t, stderr, "sending to "+target)
+		for _, want := range []string{"The requests of the report, sent again", `sent  POST /saasproduce?signature=***`, "then  200", "now   200", "The check, run anew: it still fails"} {
+			assert.Contains(t, stdout, want)
+		}
+		code, _, stderr = built(t, program, "replay", file("report.json"), "signing/wrong-key-is-refused", "--market-listen", market)
+		assert.Equal(t, 2, code)
+		assert.Contains(t, stderr, "did not fail in the report")
+		code, _, stderr = built(t, program, "replay", file("report.json"), "no/such-check", "--market-listen", market)
+		assert.Equal(t, 2, code)
+		assert.Contains(t, stderr, `the report has no check "no/such-check"`)
+	})
+	t.Run("replay of what is mended", func(t *testing.T) {
+		market := freeAddress(t)
+		right := start(t, build(t, "./examples/isv-minimal"), "http://"+market)
+		code, stdout, stderr := built(t, program, "replay", file("report.json"), "new-instance/repeat-gets-the-same-instance", "--market-listen", market, "--target", right)
+		assert.Zero(t, code, stdout+stderr)
+		assert.Contains(t, stdout, "The check, run anew: it passes now")
+	})
+	t.Run("replay goes nowhere else", func(t *testing.T) {
+		text, err := os.ReadFile(file("report.json"))
+		require.NoError(t, err)
+		forged := strings.ReplaceAll(string(text), `"url": "`+target+`"`, `"url": "http://127.0.0.1:1/elsewhere"`)
+		require.NotEqual(t, string(text), forged)
+		require.NoError(t, os.WriteFile(file("forged.json"), []byte(forged), 0o600))
+		code, _, stderr := built(t, program, "replay", file("forged.json"), "new-instance/repeat-gets-the-same-instance", "--market-listen", market)
+		assert.Equal(t, 2, code)
+		assert.Contains(t, stderr, "none of the addresses that the report is about")
+	})
+	t.Run("rerun", func(t *testing.T) {
+		code, stdout, stderr := built(t, program, "run", "--target", target, "--market-listen", market, "--rerun", file("report.json"), "--known-failing", os.DevNull)
+		assert.Equal(t, 1, code, stdout+stderr)
+		assert.Regexp(t, `0 passed, [1-9][0-9]* failed, .* not selected`, stdout)
+	})
+	t.Run("known failures", func(t *testing.T) {
+		list := file("known.txt")
+		require.NoError(t, os.WriteFile(list, []byte("# ticket 12\nnew-instance/*repeat*\n"), 0o600))
+		args := []string{"run", "--target", target, "--market-listen", market, "--known-failing", list, "--run"}
+		code, stdout, stderr := built(t, program, append(args, "NEW-3,signing/right-signature-is-accepted")...)
+		assert.Zero(t, code, stdout+stderr)
+		assert.Contains(t, stdout, "KNOWN TO FAIL, AND DID")
+		require.NoError(t, os.WriteFile(list, []byte("SIG-2\n"), 0o600))
+		code, stdout, stderr = built(t, program, append(args, "SIG-2")...)
+		assert.Equal(t, 1, code, stdout+stderr)
+		assert.Contains(t, stdout, "KNOWN TO FAIL, BUT PASSED (take them off the list of known failures)")
+	})
+	t.Run("attest", func(t *testing.T) { attests(t, dir) })
 
 	_, after, found := strings.Cut(stdout, "new-instance/repeat-gets-the-same-instance")
 	require.True(t, found)
