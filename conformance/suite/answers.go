@@ -19,7 +19,8 @@ type stop struct {
 	what    string
 	request curl.Request
 	answer  *Answer
-	fault   bool // the request was made so that it must be refused for its signature
+	fault   bool   // the request was made so that it must be refused for its signature
+	key     string // that signs answers of V1
 }
 
 // takeTour sends one call of every kind, once per run: debug calls, the life of a real instance, and calls that must be
@@ -53,7 +54,7 @@ func (t *tour) send(ctx context.Context, what string, r curl.Request) *Answer {
 	if a.Err != nil {
 		panic(stopped{Skip}) // the check of the time limit judges it, and more calls would only wait as long
 	}
-	t.stops = append(t.stops, stop{what, r, a, r.Key != ""})
+	t.stops = append(t.stops, stop{what: what, request: r, answer: a, fault: r.Key != ""})
 	return a
 }
 

@@ -115,5 +115,6 @@ func All() []Check {
 		usageChecks(),
 		orderQueryChecks(),
 		kitChecks(),
+		v1Checks(),
 	)
 }

@@ -90,6 +90,8 @@ type Env struct {
 	kitErr     string
 	kitDigests secret.Digests // that the ISV was found to take
 	kitTour    onceTour
+
+	v1 v1World
 }
 
 // callRecord is one exchange with the ISV, for the checks that judge all of them.

@@ -162,7 +162,7 @@ func (c *Case) learnDigests(ctx context.Context, v1 bool) {
 	if len(c.digests()) == 1 {
 		return
 	}
-	t := c.newTenant(c.Open(ctx))
+	t := c.newTenant(c.openBy(ctx, v1))
 	t.v1 = v1
 	c.preparing(func() {
 		c.WantSuccess(tenantSync, c.teller(t)(ctx, tenantSync, t.sync(add)))
@@ -220,6 +220,15 @@ func (c *Case) digests() []secret.Digests {
 
 // bound is an enterprise of the check's own that has bound an instance, as set-up.
 func (c *Case) bound(ctx context.Context) tenant { return c.bind(ctx, c.newTenant(c.Open(ctx))) }
+
+// openBy makes an instance by either version, as set-up.
+func (c *Case) openBy(ctx context.Context, v1 bool) *Instance {
+	if !v1 {
+		return c.Open(ctx)
+	}
+	i := c.v1Open(ctx)
+	return &Instance{ID: i.ID, Order: i.Order}
+}
 
 // kitShared is an enterprise that all checks share. It may be told about again, as it is, and nothing else.
 func (c *Case) kitShared(ctx context.Context) tenant {

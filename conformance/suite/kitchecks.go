@@ -174,7 +174,7 @@ func kitCallChecks(capability, besides string) []Check {
 		t.v1 = v1
 		return t
 	}
-	bound := func(ctx context.Context, c *Case) tenant { return c.bind(ctx, fresh(c, c.Open(ctx))) }
+	bound := func(ctx context.Context, c *Case) tenant { return c.bind(ctx, fresh(c, c.openBy(ctx, v1))) }
 	check := func(id, requirement, title string, run func(ctx context.Context, c *Case, send tell)) Check {
 		return Check{ID: prefix + "/" + id, Requirement: requirement, Title: title, Capability: capability, Besides: besides, Run: func(ctx context.Context, c *Case) {
 			run(ctx, c, c.teller(tenant{v1: v1}))
@@ -193,15 +193,15 @@ func kitCallChecks(capability, besides string) []Check {
 	}
 	checks := []Check{
 		succeed("tenant-add-succeeds", "KIT-20", "A new enterprise is taken", func(ctx context.Context, c *Case) []kitStep {
-			return []kitStep{{call: tenantSync, what: "tenantSync with flag 1", body: fresh(c, c.Open(ctx)).sync(add)}}
+			return []kitStep{{call: tenantSync, what: "tenantSync with flag 1", body: fresh(c, c.openBy(ctx, v1)).sync(add)}}
 		}),
 		check("application-add-succeeds", "KIT-21", "A new client secret is taken, encrypted with one of the digests of RSA-OAEP", func(ctx context.Context, c *Case, send tell) {
-			t := fresh(c, c.Open(ctx))
+			t := fresh(c, c.openBy(ctx, v1))
 			c.preparing(func() { c.WantSuccess(tenantSync, send(ctx, tenantSync, t.sync(add))) })
 			c.tellApplication(ctx, t)
 		}),
 		succeed("departments-are-taken", "KIT-20", "All departments of an enterprise are taken", func(ctx context.Context, c *Case) []kitStep {
-			t := fresh(c, c.Open(ctx))
+			t := fresh(c, c.openBy(ctx, v1))
 			return []kitStep{
 				{setup: true, call: tenantSync, what: tenantSync, body: t.sync(add)},
 				{call: allOrgSync, what: allOrgSync, body: t.departments(top(), c.branchOffice(), c.branchOffice())},
@@ -219,7 +219,7 @@ func kitCallChecks(capability, besides string) []Check {
 		if call != tenantSync && call != applicationSync {
 			return bound(ctx, c)
 		}
-		t := fresh(c, c.Open(ctx))
+		t := fresh(c, c.openBy(ctx, v1))
 		if call == applicationSync {
 			c.learnDigests(ctx, v1)
 			c.preparing(func() { c.WantSuccess(tenantSync, c.teller(t)(ctx, tenantSync, t.sync(add))) })

@@ -24,7 +24,7 @@ func (c *Case) tourOf(ctx context.Context, name string, o *onceTour, g guide) []
 		tour := Check{ID: name, Run: func(ctx context.Context, c *Case) {
 			g(ctx, c, func(what string, r curl.Request, fault bool) *Answer {
 				a := c.SendRequest(ctx, what, r)
-				o.stops = append(o.stops, stop{what: what, request: r, answer: a, fault: fault})
+				o.stops = append(o.stops, stop{what: what, request: r, answer: a, fault: fault, key: c.env.V1Key})
 				return a
 			})
 		}}
