@@ -1,6 +1,7 @@
 package mutant
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"path"
@@ -17,6 +18,9 @@ import (
 
 // kitName is the kit call of V2 that this is, "" if it is none. What is not one of the five has a name, too.
 func (c *call) kitName() string {
+	if c.isv.kitV1 {
+		return c.v1KitName()
+	}
 	if before, after, found := strings.Cut(c.url.Path, "/produceAPI/v2/"); found && before != "" {
 		return after
 	}
@@ -37,6 +41,9 @@ func kitOf(key string) *signature.Kit {
 
 // kitResigned lets the right ISV answer a kit call with a fresh, right signature.
 func (c *call) kitResigned() *answer {
+	if c.isv.kitV1 {
+		return c.v1KitResigned()
+	}
 	params, err := kitOf(c.isv.Keys.Kit).Sign(c.raw)
 	if err != nil {
 		panic(err)
@@ -59,7 +66,13 @@ func (c *call) kitFresh() bool {
 	return err == nil && time.Since(time.UnixMilli(ms)).Abs() < time.Minute
 }
 
-func (c *call) kitTrusted() bool { return c.kitParams().Nonce != "" && c.kitFresh() && c.kitRight() }
+func (c *call) kitTrusted() bool {
+	if c.isv.kitV1 {
+		_, err := v1Of(c.isv.Keys.V1).VerifyBody(c.header.Get("Authtoken"), c.raw)
+		return err == nil
+	}
+	return c.kitParams().Nonce != "" && c.kitFresh() && c.kitRight()
+}
 
 func (c *call) number(name string) int {
 	n, ok := c.body[name].(float64)
@@ -119,10 +132,18 @@ func (c *call) kitKey() string {
 	return key + fmt.Sprint(c.userNames())
 }
 
+// list is an array of the body, or the one whose JSON text it is, as in V1.
+func (c *call) list(name string) []any {
+	list, _ := c.body[name].([]any)
+	if c.isv.kitV1 {
+		_ = json.Unmarshal([]byte(c.text(name)), &list)
+	}
+	return list
+}
+
 func (c *call) users() []object {
-	list, _ := c.body["userList"].([]any)
 	var users []object
-	for _, u := range list {
+	for _, u := range c.list("userList") {
 		if o, ok := u.(object); ok {
 			users = append(users, o)
 		}
@@ -157,7 +178,7 @@ func every(format string, words ...string) []string {
 }
 
 // OtherMutants are wrong in one way each, at the interfaces beside the base calls of V2.
-func OtherMutants() []Mutant { return slices.Concat(KitMutants()) }
+func OtherMutants() []Mutant { return slices.Concat(KitMutants(), V1Mutants()) }
 
 // KitMutants are wrong in one way each, in what they do with kit calls.
 func KitMutants() []Mutant {
@@ -355,14 +376,17 @@ func kitCallMutants() []Mutant {
 		kitCatches("takes 100 users at most", kitRefusing(func(c *call) bool { return len(c.users()) > 100 }), "kit/five-hundred-users-are-taken").warned(),
 		kitCatches("passes over what is bad", kit(func(c *call) *answer {
 			keep := func(list, field string) *call {
-				items, _ := c.body[list].([]any)
+				items := c.list(list)
 				good := slices.DeleteFunc(slices.Clone(items), func(i any) bool { o, _ := i.(object); return o[field] == nil })
 				if len(good) == len(items) || len(good) == 0 || !c.kitTrusted() {
 					return nil
 				}
+				if text, _ := json.Marshal(good); c.isv.kitV1 {
+					return c.with(list, string(text))
+				}
 				return c.with(list, good)
 			}
-			for list, field := range map[string]string{"userList": "userName", "orgInfoList": "orgCode"} {
+			for list, field := range map[string]string{"userList": "userName", "orgInfoList": "orgCode", "orgInfo": "orgCode"} {
 				if changed := keep(list, field); changed != nil {
 					return changed.kitResigned()
 				}

@@ -29,6 +29,10 @@ func judge(t *testing.T, m mutant.Mutant, charging ...string) *conformance.Repor
 
 func judgeWith(t *testing.T, m mutant.Mutant, capabilities []string, charging ...string) *conformance.Report {
 	t.Helper()
+	limit := 5 * mutant.AnswerLimit // nobody is slow by this measure, whatever else the machine has to do
+	if len(m.Caught) > 0 && m.With == nil {
+		limit = mutant.AnswerLimit
+	}
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	isv, err := mutant.New(keys, "http://"+listener.Addr().String())
@@ -42,7 +46,7 @@ func judgeWith(t *testing.T, m mutant.Mutant, capabilities []string, charging ..
 		Target: server.URL + "/saasproduce", BaseKey: keys.Base, GeneralKey: keys.General, AK: keys.AK, SK: keys.SK,
 		KitKey: keys.Kit, KitPublicKey: mutant.KitPublicKey(), V1Key: keys.V1, LicenseKey: keys.License,
 		MarketListener: listener, Charging: charging, With: capabilities, Run: m.Run,
-		AnswerLimit: mutant.AnswerLimit, ReadyLimit: mutant.AnswerLimit / 2,
+		AnswerLimit: limit, ReadyLimit: limit / 2,
 	})
 	require.NoError(t, err)
 	return r
@@ -74,7 +78,11 @@ func TestVariants_AreConformant(t *testing.T) {
 	for _, v := range mutant.Variants() {
 		t.Run(v.Name, func(t *testing.T) {
 			t.Parallel()
-			r := judge(t, v)
+			capabilities := suite.Capabilities()
+			if v.With != nil {
+				capabilities = v.With
+			}
+			r := judgeWith(t, v, capabilities)
 			assert.Equal(t, report.Conformant, r.Verdict)
 			wrong := slices.Concat(failed(r), nil)
 			allowed := 0
@@ -84,7 +92,7 @@ func TestVariants_AreConformant(t *testing.T) {
 			assert.Empty(t, wrong, messages(r, wrong))
 			assert.Zero(t, r.Counts[suite.Error])
 			assert.Equal(t, allowed, r.Counts[suite.Skip])
-			assert.Zero(t, r.Counts[suite.NotApplicable])
+			assert.Equal(t, v.With != nil, r.Counts[suite.NotApplicable] > 0)
 			t.Logf("%d checks in %d ms", len(r.Checks), r.DurationMS)
 		})
 	}

@@ -28,6 +28,8 @@ type ISV struct {
 	MarketURL string
 	App       *App
 	Handler   http.Handler
+
+	kitV1 bool // a mutant of kit calls is one of V1
 }
 
 // App is the product of the right ISV. Its fields are the ways in which right ISVs differ.
@@ -95,8 +97,21 @@ func (i *ISV) serveWith(key string, change func(*provider.Config)) (http.Handler
 		KitKeys: []string{i.Keys.Kit}, KitSecret: kitSecret(), LicenseKeys: []string{i.Keys.License}, V1: provider.V1Config{Keys: []string{i.Keys.V1}},
 	}
 	change(&cfg)
-	return provider.NewHandler(i.App, cfg)
+	h, err := provider.NewHandler(i.App, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			r = r.WithContext(context.WithValue(r.Context(), byV1{}, true))
+		}
+		h.ServeHTTP(w, r)
+	}), nil
 }
+
+// byV1 is in the context of V1 base calls. They push no usage: the marketplace learns of an instance from the answer, which V1 fills by
+// asking the instance, so it would be pushed too early.
+type byV1 struct{}
 
 // NewInstance implements provider.Application.
 func (a *App) NewInstance(ctx context.Context, call provider.NewInstance) (provider.Instance, error) {
@@ -121,6 +136,9 @@ func (a *App) NewInstance(ctx context.Context, call provider.NewInstance) (provi
 		a.instances[id] = &instance{orderID: call.OrderID, mode: mode, waits: a.Slow}
 	}
 	if a.instances[id].waits > 0 {
+		if ctx.Value(byV1{}) != nil { // V1 calls again, where V2 asks
+			a.instances[id].waits--
+		}
 		return provider.Instance{ID: id}, provider.ErrInProgress
 	}
 	return provider.Instance{ID: id}, nil
@@ -149,7 +167,7 @@ func (a *App) QueryInstance(ctx context.Context, call provider.QueryInstance) ([
 		if i.mode == marketplaceapi.ChargingOnDemand || i.mode == marketplaceapi.ChargingPackage {
 			info.UsageInfo = []provider.UsageInfo{{UsageValue: json.Number("12.5"), StatisticalTime: provider.FormatStatisticalTime(time.Now())}}
 		}
-		if i.mode == marketplaceapi.ChargingOnDemand && !i.metered && !a.Quiet {
+		if i.mode == marketplaceapi.ChargingOnDemand && !i.metered && !a.Quiet && ctx.Value(byV1{}) == nil {
 			i.metered = true
 			a.push(ctx, id)
 		}

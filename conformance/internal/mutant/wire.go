@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 
 	"github.com/isvkit/isvkit/sdk/signature"
 )
@@ -39,6 +41,7 @@ type answer struct {
 	header http.Header
 	raw    []byte
 	body   object // nil if it is no JSON object; written instead of raw if it was changed by set
+	forged bool   // Body-Sign stays as it is, right or wrong
 }
 
 // behaviour is a mutant's handler.
@@ -51,6 +54,9 @@ func (b behaviour) handler(isv *ISV) http.Handler {
 		c.raw, _ = io.ReadAll(r.Body)
 		_ = json.Unmarshal(c.raw, &c.body)
 		a := b(c)
+		if !a.forged {
+			a.signV1(isv.Keys.V1)
+		}
 		maps.Copy(w.Header(), a.header)
 		w.WriteHeader(a.status)
 		_, _ = w.Write(a.raw)
@@ -128,6 +134,25 @@ func (c *call) right() bool { return c.rightFor(string(c.raw)) }
 func (c *call) trusted() bool {
 	ms, err := strconv.ParseInt(c.query.Get("timestamp"), 10, 64)
 	return err == nil && time.Since(time.UnixMilli(ms)).Abs() < time.Minute && c.query.Get("nonce") != "" && c.right()
+}
+
+// signV1 signs an answer of V1 anew, because it may have been changed.
+func (a *answer) signV1(key string) {
+	if a.header.Get("Body-Sign") == "" || key == "" {
+		return
+	}
+	var ascii bytes.Buffer
+	for _, r := range string(a.raw) {
+		if r < 0x80 {
+			ascii.WriteByte(byte(r))
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&ascii, `\u%04x`, unit)
+		}
+	}
+	a.raw = ascii.Bytes()
+	a.header.Set("Body-Sign", signature.BodySign(key, a.raw))
 }
 
 func reply(code, msg string) *answer {
