@@ -11,7 +11,7 @@ import (
 )
 
 // The floor makes lost checks visible.
-const atLeast = 140
+const atLeast = 400
 
 func TestAll_IsWellFormed(t *testing.T) {
 	t.Parallel()

@@ -230,7 +230,7 @@ func timeStampOf(a *Answer) string {
 // v1Tour sends one call of every kind to V1, and what must be refused.
 func v1Tour(ctx context.Context, c *Case) []stop {
 	return c.tourOf(ctx, "the tour of V1", &c.env.v1.tour, func(ctx context.Context, c *Case, send func(string, curl.Request, bool) *Answer) {
-		sendP := func(what string, p Params) *Answer { return send(what, c.env.v1Request(p), false) }
+		sendP := func(what string, p Params) { send(what, c.env.v1Request(p), false) }
 		debug := c.madeUp()
 		sendP("debug newInstance", debug.call.Debug())
 		sendP("debug releaseInstance", v1Release(debug).Debug())

@@ -144,7 +144,7 @@ func (a *answer) signV1(key string) {
 	var ascii bytes.Buffer
 	for _, r := range string(a.raw) {
 		if r < 0x80 {
-			ascii.WriteByte(byte(r))
+			ascii.WriteRune(r)
 			continue
 		}
 		for _, unit := range utf16.Encode([]rune{r}) {
