@@ -253,6 +253,11 @@ func (t table) load(ctx context.Context, from *sql.DB, to *pgx.Conn) error {
 		if err := rows.Scan(into...); err != nil {
 			return nil, err
 		}
+		for i, v := range values {
+			if empty, bytes := v.([]byte); bytes && empty == nil { // as SQLite's driver gives what is empty, and PostgreSQL's takes what is NULL
+				values[i] = []byte{}
+			}
+		}
 		return postgresArgs(values), nil
 	}))
 	if err != nil {

@@ -1,0 +1,1 @@
+INSERT INTO awaited (attempt_id, process) VALUES (13, 0);
