@@ -138,7 +138,7 @@ func Open(ctx context.Context, name string) (*Store, error) {
 	dsn := ":memory:?_pragma=foreign_keys(1)"
 	if name != ":memory:" {
 		u := url.URL{Scheme: "file", Opaque: strings.NewReplacer("?", "%3f", "#", "%23").Replace(name)}
-		dsn = u.String() + "?_auto_vacuum=2&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=wal_autocheckpoint(16000)&_pragma=cache_size(-8000)&_pragma=foreign_keys(1)&_txlock=immediate"
+		dsn = u.String() + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=wal_autocheckpoint(16000)&_pragma=cache_size(-8000)&_pragma=foreign_keys(1)&_txlock=immediate"
 	}
 	s := &Store{jobs: make(chan *job, maxBatch), closing: make(chan struct{}), closed: make(chan struct{})}
 	if err := s.open(ctx, name, dsn); err != nil {
@@ -148,6 +148,7 @@ func Open(ctx context.Context, name string) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context, name, dsn string) (err error) {
+	writing := dsn
 	if name != ":memory:" {
 		s.lock = flock.New(name + ".lock")
 		free, err := s.lock.TryLock()
@@ -162,11 +163,15 @@ func (s *Store) open(ctx context.Context, name, dsn string) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := f.Close(); err != nil {
+		info, err := f.Stat()
+		if err := errors.Join(err, f.Close()); err != nil {
 			return err
 		}
+		if info.Size() == 0 { // so that its pages can be given back, see Shrink; it can be said only before there is anything
+			writing = strings.Replace(dsn, "&_pragma=journal_mode", "&_pragma=auto_vacuum(2)&_pragma=journal_mode", 1)
+		}
 	}
-	if s.write, err = open("sqlite", dsn, 1); err != nil {
+	if s.write, err = open("sqlite", writing, 1); err != nil {
 		return err
 	}
 	s.read = s.write
