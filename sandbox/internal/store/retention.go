@@ -118,7 +118,7 @@ const (
 )
 
 // Shrink gives pages of SQLite's file that retention has freed back to the file system, if there are many, a few at a time, and tells how many
-// bytes. A file that was made by a version before 0013 of the schema keeps its size; its free pages are used again. PostgreSQL looks after itself.
+// bytes. A file that was made by a version before 0014 of the schema keeps its size; its free pages are used again. PostgreSQL looks after itself.
 func (s *Store) Shrink(ctx context.Context, pause func()) (freed int64, err error) {
 	if s.Shared() {
 		return 0, nil
