@@ -268,7 +268,7 @@ func (s *Sandbox) assemble(ctx context.Context, cfg Config) (err error) {
 	s.outbox = outbox.New(s.store, s.clock, delivery.NewSender(cfg.HTTPClient, cfg.ObserveAttempt), cfg.Logger)
 	s.outbox.Observe(s.metrics)
 	s.licenses = licensebook.New(s.store, s.clock, func(tx *store.Tx, p orderbook.Placement) (store.Order, error) { return s.book.Place(tx, p) })
-	s.probes = probebook.New(s.store, s.clock, s.outbox)
+	s.probes = probebook.New(s.store, s.clock, s.outbox, cfg.Policies)
 	s.markets = marketbook.New(s.store, s.clock, cfg.Policies, s.probes.Become)
 	if s.book, err = orderbook.New(orderbook.Config{
 		Store: s.store, Clock: s.clock, Asker: s.outbox, Licences: s.licenses, OrderFailed: s.probes.OrderFailed, Market: s.markets, Random: seeded(cfg.Seed),

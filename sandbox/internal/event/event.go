@@ -170,13 +170,17 @@ func Status(sellerID, productCode string, kind sandboxapi.EventKind, why string,
 	return Event{Kind: kind, SellerID: sellerID, Subject: Product(productCode), Time: at, Text: text + ".", Details: details("productCode", productCode)}
 }
 
-// ProbeFailed tells that a probe of a product failed.
-func ProbeFailed(sellerID, productCode string, failed []string, days int, next, at time.Time) Event {
+// ProbeFailed tells that a probe of a product failed. freezing is after how many days that freezes it; 0: it does not.
+func ProbeFailed(sellerID, productCode string, failed []string, days, freezing int, next, at time.Time) Event {
 	text := fmt.Sprintf("The probe of product %s failed: %s. ", productCode, strings.Join(failed, "; "))
 	if !next.IsZero() {
 		text += fmt.Sprintf("The next probe is at %s. ", Clock(next))
 	}
-	text += "Mend it; after five days of failing probes in a row the product is frozen."
+	text += "Mend it"
+	if freezing > 0 {
+		text += fmt.Sprintf("; after %d days of failing probes in a row the product is frozen", freezing)
+	}
+	text += "."
 	return Event{
 		Kind: sandboxapi.EventProbeFailed, SellerID: sellerID, Subject: Product(productCode), Time: at, Text: text,
 		Details: details("productCode", productCode, "failedCases", strconv.Itoa(len(failed)), "failedDays", strconv.Itoa(days), "nextTime", stamp(next)),

@@ -73,7 +73,7 @@ func TestEvents_HaveTextsThatArePlain(t *testing.T) {
 		{event.CallWaiting(event.Failure{CallID: 7, Activity: "releaseInstance", Subject: "CS1-000001", Attempt: 61}, noon), "Call 7, releaseInstance for order line CS1-000001, waits for a restart by hand after 61 attempts."},
 		{event.Status("demo", "crm", sandboxapi.EventProductFrozen, "Its probes failed for five days", noon), "Product crm is frozen: it is hidden, and nobody can order it. Its probes failed for five days."},
 		{event.Status("demo", "crm", sandboxapi.EventProductOnSale, "", noon), "Product crm is on sale."},
-		{event.ProbeFailed("demo", "crm", []string{"newInstance: HTTP status 500"}, 2, noon.Add(3*time.Hour), noon), "The probe of product crm failed: newInstance: HTTP status 500. The next probe is at 2026-03-01 15:00:00 Beijing time. Mend it; after five days of failing probes in a row the product is frozen."},
+		{event.ProbeFailed("demo", "crm", []string{"newInstance: HTTP status 500"}, 2, 5, noon.Add(3*time.Hour), noon), "The probe of product crm failed: newInstance: HTTP status 500. The next probe is at 2026-03-01 15:00:00 Beijing time. Mend it; after 5 days of failing probes in a row the product is frozen."},
 		{event.ProbeRecovered("demo", "crm", noon), "The probe of product crm succeeded again."},
 		{event.UsageRejected("demo", 2, 10, "005", "instance i-1: duplicate unique id", noon), "2 of 10 usage records were refused; for one: instance i-1: duplicate unique id. See isv-sandbox usage, mend them and push them again."},
 		{event.ClockMoved(36*time.Hour, noon), "The clock was moved forward by 36h0m0s, to 2026-03-01 12:00:00 Beijing time."},

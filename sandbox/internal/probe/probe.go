@@ -1,49 +1,67 @@
 // Package probe holds the rules by which the marketplace tries a product out: which debug cases a product needs before it may be on sale
 // and with which parameters, when the saved ones are called again, and what follows for the product. It is pure.
 //
-// Published is this: products on sale are probed each morning and afternoon with the saved cases; after five days of failing probes in
-// a row trading is frozen and the product hidden, later it is delisted; so it is after more than five orders of a month failed. Everything
-// more exact is ours, and said to be so where it stands.
+// How often products are probed, how many days freeze them, and how many failed orders delist them is in the policy of the market on which
+// their seller is registered: see [Of]. Everything more exact is ours, and said to be so where it stands.
 package probe
 
 import (
 	"time"
 
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
+	"github.com/isvkit/isvkit/sandbox/market"
 )
 
-const (
-	// FailingDays is how many days in a row of failing probes freeze a product.
-	FailingDays = 5
-	// DelistAfter is how long a product stays frozen before it is delisted. "Later" is all that is published; 30 days are ours.
-	DelistAfter = 30 * 24 * time.Hour
-	// MaxFailedOrders is how many orders may fail in a month; one more delists the product.
-	MaxFailedOrders = 5
-)
+// Rules are a market's rules about probes and failed orders.
+type Rules struct {
+	Probes          bool          // products are probed at all
+	At              [2]time.Time  // the times of day, of any day
+	FailingDays     int           // days in a row of failing probes that freeze a product
+	DelistAfter     time.Duration // how long a product stays frozen before it is delisted; 0: for ever
+	FailedOrders    bool          // failed orders delist a product
+	MaxFailedOrders int           // how many may fail in a month; one more delists
+}
+
+// Of gives the rules of a policy. One that says nothing of probes, or of failed orders, has none.
+func Of(p *market.Policy) Rules {
+	var r Rules
+	if p.Probes != nil {
+		r.Probes, r.FailingDays, r.DelistAfter = true, p.Probes.FailingDays, time.Duration(p.Probes.FrozenDays)*24*time.Hour
+		for i := range r.At {
+			r.At[i], _ = time.Parse("15:04", string(p.Probes.At[i])) // the schema allows nothing else
+		}
+	}
+	if p.FailedOrders != nil {
+		r.FailedOrders, r.MaxFailedOrders = true, p.FailedOrders.MoreThan
+	}
+	return r
+}
 
 // beijing is where days and months begin and end.
 var beijing = time.FixedZone("UTC+8", 8*60*60)
 
-// The hours in Beijing at which products are probed. "Each morning and afternoon" is published, the hours are ours.
-const (
-	morning   = 9
-	afternoon = 15
-)
+// on is a time of day on that day and n days later.
+func on(t, clock time.Time, n int) time.Time {
+	year, month, day := t.In(beijing).Date()
+	return time.Date(year, month, day+n, clock.Hour(), clock.Minute(), 0, 0, beijing)
+}
 
 // Next is when the next probe after t is due.
-func Next(t time.Time) time.Time {
-	year, month, day := t.In(beijing).Date()
-	for _, hour := range []int{morning, afternoon, 24 + morning} {
-		if slot := time.Date(year, month, day, hour, 0, 0, 0, beijing); slot.After(t) {
+func (r Rules) Next(t time.Time) time.Time {
+	for _, slot := range []time.Time{on(t, r.At[0], 0), on(t, r.At[1], 0)} {
+		if slot.After(t) {
 			return slot.UTC()
 		}
 	}
-	panic("unreachable: tomorrow morning is after every time of today")
+	return on(t, r.At[0], 1).UTC()
 }
+
+// afternoon tells whether t is the time of the second probe of its day, or later.
+func (r Rules) afternoon(t time.Time) bool { return !t.Before(on(t, r.At[1], 0)) }
 
 // Backwards tells whether the probe at t calls the cases in the opposite order. The afternoon's does: a case must not depend on the
 // one before it, which a fixed order would hide. Ours.
-func Backwards(t time.Time) bool { return t.In(beijing).Hour() >= afternoon }
+func (r Rules) Backwards(t time.Time) bool { return r.afternoon(t) }
 
 func dayOf(t time.Time) string { return t.In(beijing).Format(time.DateOnly) }
 
@@ -54,7 +72,7 @@ func Month(t time.Time) (from, to time.Time) {
 }
 
 // TooManyFailures tells whether so many failed orders in one month delist a product.
-func TooManyFailures(n int) bool { return n > MaxFailedOrders }
+func (r Rules) TooManyFailures(n int) bool { return r.FailedOrders && n > r.MaxFailedOrders }
 
 // Health is what a product's probes have shown so far. The zero value is that of a product that was never probed.
 type Health struct {
@@ -70,9 +88,9 @@ type Health struct {
 // Probed applies a probe and gives the product's status after it.
 //
 // A day counts once it had a probe and none that passed; days without any probe, because the sandbox did not run, neither count nor
-// break the row. The product is frozen with the afternoon's probe of the fifth day, so that five whole days have passed since the last
+// break the row. The product is frozen with the afternoon's probe of the last of these days, so that whole days have passed since the last
 // good probe of the timetable. A probe that passes ends the row, and puts a frozen product on sale again. All of that is ours.
-func (h *Health) Probed(status catalogue.ProductStatus, passed bool, at time.Time) catalogue.ProductStatus {
+func (h *Health) Probed(r Rules, status catalogue.ProductStatus, passed bool, at time.Time) catalogue.ProductStatus {
 	day := dayOf(at)
 	h.LastProbe, h.LastPassed = at, passed
 	if passed {
@@ -86,7 +104,7 @@ func (h *Health) Probed(status catalogue.ProductStatus, passed bool, at time.Tim
 		h.BadDay = day
 		h.FailedDays++
 	}
-	if status == catalogue.OnSale && h.FailedDays >= FailingDays && at.In(beijing).Hour() >= afternoon {
+	if status == catalogue.OnSale && r.Probes && h.FailedDays >= r.FailingDays && r.afternoon(at) {
 		return h.Set(catalogue.Frozen, at)
 	}
 	return status
@@ -108,19 +126,19 @@ func (h *Health) Set(status catalogue.ProductStatus, at time.Time) catalogue.Pro
 }
 
 // Lapsed tells whether a frozen product is to be delisted.
-func (h *Health) Lapsed(status catalogue.ProductStatus, now time.Time) bool {
-	return status == catalogue.Frozen && !h.FrozenSince.IsZero() && !now.Before(h.FrozenSince.Add(DelistAfter))
+func (h *Health) Lapsed(r Rules, status catalogue.ProductStatus, now time.Time) bool {
+	return status == catalogue.Frozen && r.DelistAfter > 0 && !h.FrozenSince.IsZero() && !now.Before(h.FrozenSince.Add(r.DelistAfter))
 }
 
 // Timer is when time demands something of a product next, after now; zero is never. Frozen products go on being probed, so that they
 // can come back (ours); stopped and delisted ones are not.
-func (h *Health) Timer(status catalogue.ProductStatus, cases int, now time.Time) time.Time {
+func (h *Health) Timer(r Rules, status catalogue.ProductStatus, cases int, now time.Time) time.Time {
 	var due time.Time
-	if cases > 0 && (status == catalogue.OnSale || status == catalogue.Frozen) {
-		due = Next(now)
+	if r.Probes && cases > 0 && (status == catalogue.OnSale || status == catalogue.Frozen) {
+		due = r.Next(now)
 	}
-	if status == catalogue.Frozen && !h.FrozenSince.IsZero() {
-		if lapse := h.FrozenSince.Add(DelistAfter); due.IsZero() || lapse.Before(due) {
+	if status == catalogue.Frozen && r.DelistAfter > 0 && !h.FrozenSince.IsZero() {
+		if lapse := h.FrozenSince.Add(r.DelistAfter); due.IsZero() || lapse.Before(due) {
 			due = lapse
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/probe"
+	"github.com/isvkit/isvkit/sandbox/market"
 )
 
 // at is a time in Beijing.
@@ -21,6 +22,31 @@ func at(t *testing.T, text string) time.Time {
 	v, err := time.ParseInLocation("2006-01-02 15:04:05", text, time.FixedZone("", 8*3600))
 	require.NoError(t, err)
 	return v
+}
+
+// rules are those of the market that this sandbox plays, from its document.
+var rules = func() probe.Rules {
+	p, err := market.Load(catalogue.DefaultMarket, time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))
+	if err != nil {
+		panic(err)
+	}
+	return probe.Of(p)
+}()
+
+// A market whose document says nothing of probes has none, and failed orders delist nothing there.
+func TestOf_NoRules(t *testing.T) {
+	t.Parallel()
+	p, err := market.Load("tencent", time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC))
+	require.NoError(t, err)
+	none := probe.Of(p)
+	require.False(t, none.TooManyFailures(1000))
+	require.True(t, (&probe.Health{}).Timer(none, catalogue.OnSale, 5, at(t, "2026-03-01 00:00:00")).IsZero())
+	h := probe.Health{FrozenSince: at(t, "2026-03-01 00:00:00")}
+	require.False(t, h.Lapsed(none, catalogue.Frozen, at(t, "2036-03-01 00:00:00")), "frozen by hand, it stays so")
+	require.Equal(t, probe.Rules{
+		Probes: true, At: [2]time.Time{time.Date(0, 1, 1, 9, 0, 0, 0, time.UTC), time.Date(0, 1, 1, 15, 0, 0, 0, time.UTC)}, FailingDays: 5,
+		DelistAfter: 30 * 24 * time.Hour, FailedOrders: true, MaxFailedOrders: 5,
+	}, rules)
 }
 
 func TestNext(t *testing.T) {
@@ -34,14 +60,14 @@ func TestNext(t *testing.T) {
 		"2026-02-28 23:59:59": "2026-03-01 09:00:00",
 		"2026-12-31 20:00:00": "2027-01-01 09:00:00",
 	} {
-		require.True(t, at(t, want).Equal(probe.Next(at(t, from).UTC())), from)
+		require.True(t, at(t, want).Equal(rules.Next(at(t, from).UTC())), from)
 	}
 	probes := 0
 	for now, end := at(t, "2026-01-01 00:00:00"), at(t, "2027-01-01 00:00:00"); ; probes++ {
-		if now = probe.Next(now); !now.Before(end) {
+		if now = rules.Next(now); !now.Before(end) {
 			break
 		}
-		require.Equal(t, now.In(time.FixedZone("", 8*3600)).Hour() == 15, probe.Backwards(now), "the afternoon's goes backwards")
+		require.Equal(t, now.In(time.FixedZone("", 8*3600)).Hour() == 15, rules.Backwards(now), "the afternoon's goes backwards")
 	}
 	require.Equal(t, 730, probes, "in a year")
 }
@@ -56,8 +82,8 @@ func TestMonth(t *testing.T) {
 		from, to := probe.Month(at(t, now).UTC())
 		require.True(t, from.Equal(at(t, want[0])) && to.Equal(at(t, want[1])), now)
 	}
-	require.False(t, probe.TooManyFailures(5))
-	require.True(t, probe.TooManyFailures(6))
+	require.False(t, rules.TooManyFailures(5))
+	require.True(t, rules.TooManyFailures(6))
 }
 
 // TestHealth_Freezes goes through rows of probes; the status after the last is what counts, and that before it is on sale.
@@ -107,7 +133,7 @@ func TestHealth_Freezes(t *testing.T) {
 					h.Saved(at(t, text))
 					continue
 				}
-				status = h.Probed(status, s.passed, at(t, s.at))
+				status = h.Probed(rules, status, s.passed, at(t, s.at))
 			}
 			require.Equal(t, tc.want, status)
 			require.Equal(t, tc.days, h.FailedDays)
@@ -125,19 +151,19 @@ func TestHealth_FrozenOnes(t *testing.T) {
 		return h
 	}
 	h := fresh()
-	require.Equal(t, catalogue.Frozen, h.Probed(catalogue.Frozen, false, at(t, "2026-03-06 09:00:00")))
+	require.Equal(t, catalogue.Frozen, h.Probed(rules, catalogue.Frozen, false, at(t, "2026-03-06 09:00:00")))
 	require.Equal(t, frozen, h.FrozenSince, "the time goes on from the freezing")
-	require.Equal(t, catalogue.OnSale, h.Probed(catalogue.Frozen, true, at(t, "2026-03-06 15:00:00")), "it comes back")
+	require.Equal(t, catalogue.OnSale, h.Probed(rules, catalogue.Frozen, true, at(t, "2026-03-06 15:00:00")), "it comes back")
 	require.Zero(t, h.FrozenSince)
 	require.Zero(t, h.FailedDays)
 
 	h = fresh()
 	lapse := frozen.Add(30 * 24 * time.Hour)
-	require.False(t, h.Lapsed(catalogue.Frozen, lapse.Add(-time.Millisecond)))
-	require.True(t, h.Lapsed(catalogue.Frozen, lapse))
-	require.False(t, h.Lapsed(catalogue.OnSale, lapse))
+	require.False(t, h.Lapsed(rules, catalogue.Frozen, lapse.Add(-time.Millisecond)))
+	require.True(t, h.Lapsed(rules, catalogue.Frozen, lapse))
+	require.False(t, h.Lapsed(rules, catalogue.OnSale, lapse))
 	for _, status := range []catalogue.ProductStatus{catalogue.Stopped, catalogue.Delisted} {
-		require.Equal(t, status, (&probe.Health{}).Probed(status, true, frozen), "a probe does not bring back what was taken off")
+		require.Equal(t, status, (&probe.Health{}).Probed(rules, status, true, frozen), "a probe does not bring back what was taken off")
 	}
 }
 
@@ -160,7 +186,7 @@ func TestHealth_Timer(t *testing.T) {
 		"frozen, the end comes next": {catalogue.Frozen, 1, now.Add(time.Hour - 30*24*time.Hour), now.Add(time.Hour)},
 	} {
 		h := probe.Health{FrozenSince: tc.frozen}
-		require.True(t, tc.want.Equal(h.Timer(tc.status, tc.cases, now)), name)
+		require.True(t, tc.want.Equal(h.Timer(rules, tc.status, tc.cases, now)), name)
 	}
 }
 

@@ -20,6 +20,8 @@ import (
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 	"github.com/isvkit/isvkit/sandbox/internal/probe"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
+	"github.com/isvkit/isvkit/sandbox/market"
+	"github.com/isvkit/isvkit/sandbox/market/settlement"
 	"github.com/isvkit/isvkit/sdk/secret"
 )
 
@@ -36,13 +38,33 @@ type Asker interface {
 
 // Book keeps the debug cases.
 type Book struct {
-	store *store.Store
-	clock *clock.Clock
-	asker Asker
+	store    *store.Store
+	clock    *clock.Clock
+	asker    Asker
+	policies *market.Set
 }
 
-// New gives a book.
-func New(s *store.Store, c *clock.Clock, asker Asker) *Book { return &Book{s, c, asker} }
+// New gives a book. set are the policies that there are.
+func New(s *store.Store, c *clock.Clock, asker Asker, set *market.Set) *Book {
+	return &Book{s, c, asker, set}
+}
+
+// rules are those of the market on which a seller is registered.
+func (b *Book) rules(tx *store.Tx, sellerID string, now time.Time) (probe.Rules, error) {
+	r, err := tx.Registration(sellerID)
+	if err != nil {
+		return probe.Rules{}, err
+	}
+	return b.rulesOf(r, now)
+}
+
+func (b *Book) rulesOf(r store.Registration, now time.Time) (probe.Rules, error) {
+	p, err := settlement.Of(b.policies, r.Market)(now)
+	if err != nil {
+		return probe.Rules{}, err
+	}
+	return probe.Of(p), nil
+}
 
 // Result is what came of a case.
 type Result struct {
@@ -231,7 +253,15 @@ func (b *Book) Probe(ctx context.Context, productCode string) ([]Result, error) 
 	if len(cases) == 0 {
 		return nil, ErrNoCases
 	}
-	if probe.Backwards(b.clock.Now()) {
+	registration, err := b.store.Registration(ctx, p.SellerID)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := b.rulesOf(registration, b.clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	if rules.Probes && rules.Backwards(b.clock.Now()) {
 		slices.Reverse(cases)
 	}
 	results := make([]Result, len(cases))
@@ -254,6 +284,10 @@ func (b *Book) probed(tx *store.Tx, productCode string, results []Result) error 
 		return err
 	}
 	now := b.clock.Now()
+	rules, err := b.rules(tx, p.SellerID, now)
+	if err != nil {
+		return err
+	}
 	var failed []string
 	for _, r := range results {
 		if err := tx.CalledDebugCase(productCode, r.Key, now, r.problem()); err != nil {
@@ -264,9 +298,9 @@ func (b *Book) probed(tx *store.Tx, productCode string, results []Result) error 
 		}
 	}
 	recovered := !h.LastProbe.IsZero() && !h.LastPassed && len(failed) == 0
-	status := h.Probed(p.Status, len(failed) == 0, now)
+	status := h.Probed(rules, p.Status, len(failed) == 0, now)
 	if len(failed) > 0 {
-		if err := tx.AddEvent(event.ProbeFailed(p.SellerID, p.Code, failed, h.FailedDays, h.Timer(status, len(results), now), now)); err != nil {
+		if err := tx.AddEvent(event.ProbeFailed(p.SellerID, p.Code, failed, h.FailedDays, rules.FailingDays, h.Timer(rules, status, len(results), now), now)); err != nil {
 			return err
 		}
 	}
@@ -276,8 +310,8 @@ func (b *Book) probed(tx *store.Tx, productCode string, results []Result) error 
 		}
 	}
 	why := map[catalogue.ProductStatus]string{
-		catalogue.Frozen: fmt.Sprintf("Its probes failed for %d days in a row. Mend it; the first probe that passes puts it on sale again, and 30 days without one delist it",
-			probe.FailingDays),
+		catalogue.Frozen: fmt.Sprintf("Its probes failed for %d days in a row. Mend it; the first probe that passes puts it on sale again, and %s without one delist it",
+			rules.FailingDays, days(rules)),
 		catalogue.OnSale: "Its probe passed again",
 	}[status]
 	return b.become(tx, p, h, status, why, now)
@@ -321,8 +355,14 @@ func (b *Book) setTimer(tx *store.Tx, p catalogue.Product, h probe.Health, now t
 	if err != nil {
 		return err
 	}
-	return tx.SetTimer(Subject(p.Code), h.Timer(p.Status, cases, now))
+	rules, err := b.rules(tx, p.SellerID, now)
+	if err != nil {
+		return err
+	}
+	return tx.SetTimer(Subject(p.Code), h.Timer(rules, p.Status, cases, now))
 }
+
+func days(r probe.Rules) string { return fmt.Sprintf("%d days", r.DelistAfter/(24*time.Hour)) }
 
 // Tick does what time demands of a product: it is probed, or delisted after it was frozen for too long.
 func (b *Book) Tick(ctx context.Context, subject string) error {
@@ -346,11 +386,15 @@ func (b *Book) Tick(ctx context.Context, subject string) error {
 		if err != nil {
 			return err
 		}
+		rules, err := b.rules(tx, p.SellerID, now)
+		if err != nil {
+			return err
+		}
 		switch {
-		case h.Lapsed(p.Status, now):
+		case h.Lapsed(rules, p.Status, now):
 			done = true
-			return b.set(tx, p, h, catalogue.Delisted, "It stayed frozen for 30 days", now)
-		case h.Timer(p.Status, cases, now).IsZero(): // its status was changed since the timer was set
+			return b.set(tx, p, h, catalogue.Delisted, "It stayed frozen for "+days(rules), now)
+		case h.Timer(rules, p.Status, cases, now).IsZero(): // its status was changed since the timer was set
 			done = true
 			return tx.SetTimer(subject, time.Time{})
 		}
@@ -491,9 +535,13 @@ func (b *Book) OrderFailed(tx *store.Tx, productCode, orderID string, now time.T
 	}
 	from, to := counted(h, now)
 	n, err := tx.FailedOrders(productCode, from, to)
-	if err != nil || !probe.TooManyFailures(n) {
+	if err != nil {
 		return err
 	}
-	why := fmt.Sprintf("%d of its orders failed within one month, more than %d. Mend it, and have it put on sale again", n, probe.MaxFailedOrders)
+	rules, err := b.rules(tx, p.SellerID, now)
+	if err != nil || !rules.TooManyFailures(n) {
+		return err
+	}
+	why := fmt.Sprintf("%d of its orders failed within one month, more than %d. Mend it, and have it put on sale again", n, rules.MaxFailedOrders)
 	return b.set(tx, p, h, catalogue.Delisted, why, now)
 }
