@@ -107,4 +107,7 @@ func TestScenarios_ThereIsOneForEach(t *testing.T) {
 	} {
 		require.True(t, slices.Contains(names, filepath.Join("modes", file+".yaml")), file)
 	}
+	for _, file := range []string{"settlement", "refunds", "failed-deliveries"} {
+		require.True(t, slices.Contains(names, filepath.Join("market", file+".yaml")), file)
+	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/isvkit/isvkit/sandbox"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
+	"github.com/isvkit/isvkit/sandbox/market"
 )
 
 func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) error {
@@ -30,6 +31,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	keyFile := fs.String("keys", "", "key `file`, made if there is none (default: the database with .keys in place of its extension)")
 	provider := fs.String("provider", "", "your ISV's production address, a `URL`; kept in the database")
 	secretsKey := fs.String("secrets-key", "", "`file` with the keys that seal secrets in the database (default: "+envSecretsKey+", else a file beside the key file, made if there is none)")
+	policies := fs.String("policies", "", "`folder` with policy documents of more markets, or newer editions, beside those that are built in")
 	who := accessFlags(fs)
 	calls := egressFlags(fs)
 	operation := operationFlags(fs)
@@ -68,6 +70,11 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	}
 	cfg := sandbox.Config{
 		Database: *database, Keys: keys, ProductionAddress: *provider, Egress: policy, SecretsKey: sealing, Retention: retention, Logger: log,
+	}
+	if *policies != "" {
+		if cfg.Policies, err = market.Embedded().With(os.DirFS(*policies), "."); err != nil {
+			return fmt.Errorf("--policies: %w", err)
+		}
 	}
 	if err := who.config(&cfg); err != nil {
 		return err
