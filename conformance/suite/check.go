@@ -116,5 +116,6 @@ func All() []Check {
 		orderQueryChecks(),
 		kitChecks(),
 		v1Checks(),
+		licenceChecks(),
 	)
 }

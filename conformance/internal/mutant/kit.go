@@ -178,7 +178,7 @@ func every(format string, words ...string) []string {
 }
 
 // OtherMutants are wrong in one way each, at the interfaces beside the base calls of V2.
-func OtherMutants() []Mutant { return slices.Concat(KitMutants(), V1Mutants()) }
+func OtherMutants() []Mutant { return slices.Concat(KitMutants(), V1Mutants(), LicenceMutants()) }
 
 // KitMutants are wrong in one way each, in what they do with kit calls.
 func KitMutants() []Mutant {

@@ -75,6 +75,9 @@ func (c *call) key() string {
 	if c.is("orderNotify") {
 		return c.isv.Keys.General
 	}
+	if c.licence() {
+		return c.isv.Keys.License
+	}
 	return c.isv.Keys.Base
 }
 
