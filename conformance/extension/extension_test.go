@@ -584,7 +584,7 @@ func gzipped(t testing.TB, text string) []byte {
 func TestFromFS_LinksAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	outside := filepath.Join(t.TempDir(), "secret.md")
-	require.NoError(t, os.WriteFile(outside, []byte("a secret"), 0o600))
+	require.NoError(t, os.WriteFile(outside, []byte("a secret **"), 0o600))
 	dir := t.TempDir()
 	for name, content := range good() {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o700))
@@ -605,6 +605,13 @@ func TestFromFS_LinksAreNotFollowed(t *testing.T) {
 	assert.Equal(t, "PKG-1 MUST README.md", result.Findings[0].Rule+" MUST "+result.Findings[0].Where())
 	assert.Contains(t, result.Findings[0].Seen, "symbolic link")
 	assert.Equal(t, "DOC-1", result.Findings[1].Rule)
+
+	require.NoError(t, os.Symlink(outside, filepath.Join(dir, ".helmignore")))
+	p, err = extension.FromFS(os.DirFS(dir))
+	require.NoError(t, err)
+	findings := p.Lint().Findings
+	assert.Equal(t, "PKG-1 .helmignore", findings[0].Rule+" "+findings[0].Where())
+	assert.NotContains(t, fmt.Sprint(findings), "a secret")
 
 	_, err = extension.FromFS(os.DirFS(filepath.Join(dir, "nowhere")))
 	require.ErrorIs(t, err, fs.ErrNotExist)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -22,9 +23,14 @@ type pattern struct {
 }
 
 func readIgnored(fsys fs.FS) (ignored, error) {
+	entries, err := fs.ReadDir(fsys, ".")
+	there := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == ".helmignore" && e.Type().IsRegular() })
+	if err != nil || !there { // there need not be one, and a link is refused with the other files
+		return nil, nil
+	}
 	file, err := fsys.Open(".helmignore")
 	if err != nil {
-		return nil, nil // there need not be one
+		return nil, errors.New("cannot be read")
 	}
 	defer func() { _ = file.Close() }()
 	text, err := io.ReadAll(io.LimitReader(file, 64<<10))
