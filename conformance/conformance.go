@@ -101,6 +101,9 @@ type Options struct {
 	// Build is what the target is called in the report, such as a version or a commit. Default: nothing.
 	Build string
 
+	// Chaos, if set, lets the adversary play once the checks have ended. Default: it does not.
+	Chaos *Chaos
+
 	// Progress, if set, is told after each check how many of those that apply have ended. It is called from several goroutines, one at a
 	// time.
 	Progress func(done, all int)
@@ -194,11 +197,14 @@ func (o *Options) Validate() error {
 	if err := o.validateKit(); err != nil {
 		return err
 	}
+	if err := o.Chaos.validate(); err != nil {
+		return err
+	}
 	plan, err := o.plan()
 	if err != nil {
 		return bad("", "%v", err)
 	}
-	if plan.Applying() == 0 {
+	if plan.Applying() == 0 && o.Chaos == nil {
 		return bad("", "no check is left to run: what was selected does not apply to the charging modes and capabilities that were given")
 	}
 	if o.UsageWait > 0 && !slices.Contains(o.Charging, suite.OnDemand) && !slices.Contains(o.Charging, suite.Package) {
@@ -231,6 +237,9 @@ func (o *Options) plan() (*selection.Plan, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if o.Chaos != nil && o.Chaos.Alone {
+		plan.NotSelected, plan.Entries = plan.NotSelected+len(plan.Entries), nil
 	}
 	return plan, nil
 }
@@ -383,7 +392,7 @@ func run(ctx context.Context, opts Options, before func(context.Context, *suite.
 	}
 	r := begin(opts, started)
 	r.NotSelected = plan.NotSelected
-	r.Checks = runChecks(ctx, env, &opts, plan)
+	r.Checks = append(runChecks(ctx, env, &opts, plan), opts.adversary(ctx, env)...)
 	r.DurationMS = time.Since(started).Milliseconds()
 	if problem := ours.Load(); problem != nil {
 		r.Problem = *problem

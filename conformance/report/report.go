@@ -100,7 +100,9 @@ type Check struct {
 	// AttemptsLeft is how many more attempts there were.
 	AttemptsLeft int    `json:"attemptsLeft,omitempty"`
 	Again        *Again `json:"again,omitempty"` // what replay sends; of failures
-	DurationMS   int64  `json:"durationMs"`
+	// Story is the shortest story by which the adversary showed a failure, in YAML.
+	Story      string `json:"story,omitempty"`
+	DurationMS int64  `json:"durationMs"`
 }
 
 // Attempt is one HTTP exchange.

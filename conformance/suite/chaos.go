@@ -18,8 +18,10 @@ import (
 // Play is one telling of a story.
 type Play struct {
 	Events []chaos.Event
-	Sent   int           // calls that were made
+	Made   []bool        // which calls of the story were made; the others are those that the marketplace could not make
+	Sent   int           // calls in all
 	Ready  time.Duration // the longest that an instance took to become ready
+	Answer time.Duration // the longest that an answer took
 }
 
 // Tell plays a story against the ISV and asks in the end how it came out. Each telling makes orders of its own, by its name. The error
@@ -34,11 +36,13 @@ func (e *Env) Tell(ctx context.Context, story *chaos.Story, name string, readyLi
 			return nil, err
 		}
 	}
-	for _, call := range story.Calls {
+	made := make([]bool, len(story.Calls))
+	for n, call := range story.Calls {
 		if p.gaveUp() {
 			break
 		}
-		if err := p.play(ctx, p.c, call); err != nil {
+		var err error
+		if made[n], err = p.play(ctx, p.c, call); err != nil {
 			return nil, err
 		}
 	}
@@ -46,7 +50,7 @@ func (e *Env) Tell(ctx context.Context, story *chaos.Story, name string, readyLi
 	if err := p.settle(ctx); err != nil {
 		return nil, err
 	}
-	return &Play{p.events, p.sent, p.ready}, nil
+	return &Play{p.events, made, p.sent, p.ready, p.slowest}, nil
 }
 
 type player struct {
@@ -63,6 +67,7 @@ type player struct {
 	events    []chaos.Event
 	sent      int
 	ready     time.Duration
+	slowest   time.Duration
 	silent    int   // calls in a row without an answer
 	err       error // ours
 }
@@ -134,13 +139,13 @@ func (p *player) request(ctx context.Context, c *Case, call chaos.Call) (body Bo
 	return body, err == nil, err
 }
 
-// play makes one call of the story.
-func (p *player) play(ctx context.Context, c *Case, call chaos.Call) error {
+// play makes one call of the story, if the marketplace can make it.
+func (p *player) play(ctx context.Context, c *Case, call chaos.Call) (made bool, err error) {
 	var joined sync.WaitGroup
 	for range max(1, call.Together) {
 		body, ok, err := p.request(ctx, c, call)
 		if err != nil || !ok {
-			return err
+			return false, err
 		}
 		switch {
 		case call.Answer == chaos.Late:
@@ -161,7 +166,7 @@ func (p *player) play(ctx context.Context, c *Case, call chaos.Call) error {
 	joined.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return errors.Join(p.err, ctx.Err())
+	return true, errors.Join(p.err, ctx.Err())
 }
 
 // make makes a call and takes its answer down.
@@ -185,7 +190,7 @@ func (p *player) learn(call chaos.Call, body Body, a *Answer) chaos.Event {
 		event.NoAnswer = a.Err.Error()
 		return event
 	}
-	p.silent = 0
+	p.silent, p.slowest = 0, max(p.slowest, a.Duration)
 	switch {
 	case call.Do == chaos.New && (event.OK || event.InProgress):
 		event.Instance = a.InstanceID
@@ -236,18 +241,24 @@ func (p *player) settle(ctx context.Context) error {
 	errs := make([]error, len(lines))
 	told := slices.Clone(p.events)
 	p.real()
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, 8)
-	for n, line := range lines {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if n == 0 || !p.gaveUp() {
-				found[n], errs[n] = p.ask(ctx, told, line)
+	// What is released goes first, so that whatever a release does to another instance is seen.
+	for _, first := range []bool{true, false} {
+		var wg sync.WaitGroup
+		slots := make(chan struct{}, 8)
+		for n, line := range lines {
+			if _, mayBeGone := chaos.Settlement(told, line); mayBeGone != first {
+				continue
 			}
-		})
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				if n == 0 || !p.gaveUp() {
+					found[n], errs[n] = p.ask(ctx, told, line)
+				}
+			})
+		}
+		wg.Wait()
 	}
-	wg.Wait()
 	for _, events := range found {
 		p.events = append(p.events, events...)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -131,19 +132,21 @@ func (k *keys) load(flags *flag.FlagSet, getenv func(string) string) error {
 	return nil
 }
 
-// judging is the command run.
+// judging is the command run, and the command chaos, which is a run without the checks of the suite.
 type judging struct {
+	name    string // default: run
 	opts    conformance.Options
 	targets addresses
 	hold    bool
 	keys
 	selecting
 	outputs
+	adversary
 }
 
 func (j *judging) flags() *flag.FlagSet {
 	j.keys.opts, j.selecting.opts = &j.opts, &j.opts
-	flags := quietFlags("run")
+	flags := quietFlags(cmp.Or(j.name, "run"))
 	flags.Var(&j.targets, "target", "`URL` of the ISV's production address; again for each further process of the same ISV")
 	flags.StringVar(&j.opts.MarketListen, "market-listen", "", "`ADDRESS` at which this program is the marketplace; the ISV must be pointed there")
 	flags.StringVar(&j.opts.Build, "build", "", "`ID` of what is judged, such as a version or a commit, for the report")
@@ -155,17 +158,21 @@ func (j *judging) flags() *flag.FlagSet {
 	j.keys.bind(flags)
 	j.selecting.bind(flags)
 	j.outputs.bind(flags)
+	j.adversary.bind(flags)
 	return flags
 }
 
 func judge(ctx context.Context, t terminal, args []string) int {
-	var j judging
+	return (&judging{name: "run"}).run(ctx, t, args)
+}
+
+func (j *judging) run(ctx context.Context, t terminal, args []string) int {
 	flags := j.flags()
 	if _, code, done := t.parse(flags, args); done {
 		return code
 	}
 	const hint = "isv-conformance --help shows the flags and the variables they default to"
-	if err := errors.Join(j.keys.load(flags, t.getenv), j.selecting.load()); err != nil {
+	if err := errors.Join(j.keys.load(flags, t.getenv), j.selecting.load(), j.adversary.load(flags, &j.opts)); err != nil {
 		return t.refuse(err.Error(), hint)
 	}
 	if len(j.targets) > 0 {
@@ -186,7 +193,7 @@ func judge(ctx context.Context, t terminal, args []string) int {
 	var written error
 	j.opts.Hold = func(r *conformance.Report) {
 		bar.end()
-		written = j.write(r)
+		written = errors.Join(j.outputs.write(r), j.adversary.write(t, r, j.outputs.text))
 		if j.hold && ctx.Err() == nil {
 			t.say("the marketplace stays open at %s; interrupt to end", j.opts.MarketListen)
 			<-ctx.Done()

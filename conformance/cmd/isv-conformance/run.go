@@ -34,6 +34,7 @@ type verb struct {
 func commands() []verb {
 	return []verb{
 		{"run", "--target URL --market-listen ADDRESS [flags]", "judge an ISV that is running", judge},
+		{"chaos", "--target URL --market-listen ADDRESS [flags]", "tell the ISV a long story in which much goes wrong, and look how it ended", confuse},
 		{"list", "[--json] [flags that select]", "show every check, its requirement and level", list},
 		{"explain", "ID", "tell about a check, a requirement or an ambiguity: the rule, its source, why, how to mend", explain},
 		{"replay", "REPORT CHECK-ID [--market-listen ADDRESS] [flags]", "send the requests of a failed check again, signed afresh, and judge it anew", replay},

@@ -213,21 +213,26 @@ func (j *judge) blame(l *line) (requirement, why string) {
 			others = append(others, o.name)
 		}
 	}
+	// A short story has nothing in it that does not matter. In a long one an instance that was never ready says nothing about what came later.
+	const short = 8
+	if len(j.story.Calls) > short && !l.ready {
+		return "QRY-1", ""
+	}
 	switch {
 	case slices.ContainsFunc(l.debugged, func(d Deed) bool { return d != New }):
 		return "DBG-3", "; it had a debug call"
-	case !l.ready && slices.Contains(l.debugged, New):
+	case slices.Contains(l.debugged, New):
 		return "DBG-4", "; its first call was a debug call"
-	case l.froze && l.ready && len(others) == 0:
-		return "STA-4", "; it had been frozen"
-	case l.upgraded && l.ready && len(others) == 0:
-		return "UPG-1", "; it had been upgraded"
-	case l.ready && len(others) > 0:
+	case len(others) > 0:
 		const most = 3
 		if len(others) > most {
 			others = append(others[:most], "others")
 		}
 		return "REL-4", "; released were " + strings.Join(others, ", ")
+	case l.froze:
+		return "STA-4", "; it had been frozen"
+	case l.upgraded:
+		return "UPG-1", "; it had been upgraded"
 	}
 	return "QRY-1", ""
 }

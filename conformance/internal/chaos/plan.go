@@ -25,16 +25,24 @@ func Plan(seed uint64, shape Shape) Story {
 	var s Story
 	var lives [][]Call // of the lines that are alive
 	const atOnce = 8
+	last := -1 // the life that goes on, because its last call is still being carried out
 	for len(s.Calls) < shape.Calls {
 		for len(lives) < atOnce {
-			o := Order{Name: fmt.Sprintf("o%d", len(s.Orders)+1), Charging: shape.Charging[p.IntN(len(shape.Charging))], Lines: p.weighed(6, 3, 1) + 1}
+			o := Order{Name: fmt.Sprintf("o%d", len(s.Orders)+1), Charging: p.mode(), Lines: p.weighed(6, 3, 1) + 1}
 			s.Orders = append(s.Orders, o)
 			for n := range o.Lines {
 				lives = append(lives, p.delivered(p.life(o, fmt.Sprintf("%s/%d", o.Name, n+1))))
 			}
 		}
 		n := p.IntN(len(lives))
+		if last >= 0 && p.chance(70) {
+			n = last
+		}
 		s.Calls = append(s.Calls, lives[n][0])
+		last = -1
+		if lives[n][0].Answer == Late && len(lives[n]) > 1 {
+			last = n
+		}
 		if lives[n] = lives[n][1:]; len(lives[n]) == 0 {
 			lives = slices.Delete(lives, n, n+1)
 		}
@@ -65,6 +73,14 @@ func (p *planner) weighed(weights ...int) int {
 	return 0
 }
 
+// mode is what an order is charged by; more often by period, because most calls are about such instances.
+func (p *planner) mode() string {
+	if slices.Contains(p.shape.Charging, "period") && p.chance(55) {
+		return "period"
+	}
+	return p.shape.Charging[p.IntN(len(p.shape.Charging))]
+}
+
 // life is what happens to a line, as it was decided.
 func (p *planner) life(o Order, line string) []Call {
 	call := func(d Deed) Call { return Call{Do: d, Line: line} }
@@ -77,7 +93,7 @@ func (p *planner) life(o Order, line string) []Call {
 		life = append(life, debug(New))
 	}
 	life = append(life, call(New))
-	if p.chance(80) {
+	if p.chance(50) {
 		life = append(life, call(Query))
 	}
 	rounds := map[Deed]int{}
@@ -86,7 +102,7 @@ func (p *planner) life(o Order, line string) []Call {
 		return Call{Do: d, Line: line, Round: rounds[d]}
 	}
 	if o.Charging == "period" {
-		for range p.IntN(4) {
+		for range 1 + p.IntN(6) {
 			switch p.weighed(3, 3, 2) {
 			case 0:
 				life = append(life, again(Refresh))
@@ -105,15 +121,15 @@ func (p *planner) life(o Order, line string) []Call {
 	if p.chance(8) {
 		life = append(life, debug(Release))
 	}
-	if p.chance(50) {
+	if p.chance(20) {
 		life = append(life, call(Query))
 	}
-	if p.chance(45) {
+	if p.chance(50) {
 		life = append(life, call(Release))
 		if p.chance(40) {
 			life = append(life, call(Release))
 		}
-		if p.chance(20) {
+		if p.chance(10) {
 			life = append(life, call(New)) // a repeat that comes much too late
 		}
 	}
@@ -122,14 +138,20 @@ func (p *planner) life(o Order, line string) []Call {
 
 // delivered is a life as it reaches the ISV.
 func (p *planner) delivered(life []Call) []Call {
-	var calls []Call
-	for _, c := range life {
+	var calls, waiting []Call // waiting: made again after the next one
+	for n, c := range life {
 		if c.Do == Query {
 			calls = append(calls, c)
 			continue
 		}
 		spoiled := c
-		switch p.weighed(50, 14, 11, 9, 8, 8) {
+		again := waiting
+		waiting = nil
+		fate := p.weighed(40, 14, 12, 12, 12, 10)
+		if n < len(life)-1 && life[n+1].Do == Release && c.Do != New && !c.Debug && p.chance(40) {
+			fate = 6
+		}
+		switch fate {
 		case 1: // twice
 			calls = append(calls, c)
 		case 2:
@@ -141,14 +163,22 @@ func (p *planner) delivered(life []Call) []Call {
 		case 4:
 			spoiled.Answer = Late
 			calls = append(calls, spoiled)
+			if n < len(life)-1 && c.Do != New && c.Do != Release && p.chance(50) {
+				waiting = append(waiting, c)
+				calls = append(calls, again...)
+				continue
+			}
 		case 5:
 			c.Together = 2 + p.IntN(3)
+		case 6: // the buyer unsubscribes while it is being carried out
+			c.Answer = Late
 		}
-		calls = append(calls, c)
+		calls = append(append(calls, c), again...)
 	}
+	calls = append(calls, waiting...)
 	// Some calls come once more, after others that were decided later.
 	for range len(calls) {
-		if !p.chance(8) {
+		if !p.chance(12) {
 			continue
 		}
 		from := p.IntN(len(calls))
@@ -157,6 +187,9 @@ func (p *planner) delivered(life []Call) []Call {
 			continue // a release that comes early or again stands in the life
 		}
 		c.Together, c.Answer = 0, Heard
+		if p.chance(40) {
+			c.Together = 2
+		}
 		calls = slices.Insert(calls, from+1+p.IntN(len(calls)-from), c)
 	}
 	return calls

@@ -2,12 +2,12 @@ package chaos
 
 import "slices"
 
-// Shrink finds a short story that still breaks the same rule. broken plays a story and says whether it does; it is asked at most tries
-// times, and after that the shortest story so far stands. lines are those that the breach is about: a story of their orders alone is
+// Shrink finds a short story that still breaks the same rule. broken plays a story and says whether it does, and which of its calls were
+// made; it is asked at most tries times, and after that the shortest story so far stands. lines are those that the breach is about: a story of their orders alone is
 // tried first.
 //
 // It removes ever smaller groups of calls (delta debugging), and then makes the calls that are left plainer.
-func Shrink(s Story, lines []string, tries int, broken func(Story) bool) (shortest Story, played int) {
+func Shrink(s Story, lines []string, tries int, broken func(Story) (made []bool, is bool)) (shortest Story, played int) {
 	sh := &shrinker{best: s, broken: broken, left: tries, known: map[string]bool{}}
 	orders := map[string]bool{}
 	for _, l := range lines {
@@ -28,7 +28,7 @@ func Shrink(s Story, lines []string, tries int, broken func(Story) bool) (shorte
 
 type shrinker struct {
 	best   Story
-	broken func(Story) bool
+	broken func(Story) ([]bool, bool)
 	left   int
 	known  map[string]bool // what was tried already
 }
@@ -62,10 +62,12 @@ func (sh *shrinker) try(s Story) bool {
 	}
 	sh.known[text] = true
 	sh.left--
-	if !sh.broken(s) {
+	made, is := sh.broken(s)
+	if !is {
 		return false
 	}
-	sh.best = s
+	at := -1
+	sh.best = s.only(func(Call) bool { at++; return at >= len(made) || made[at] }) // what was left out did nothing
 	return true
 }
 

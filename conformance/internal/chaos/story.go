@@ -95,6 +95,9 @@ func Parse(text []byte) (*Story, error) {
 		}
 		return nil, fmt.Errorf("the story cannot be read: %w", err)
 	}
+	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is more behind the story, expected one story in a file")
+	}
 	if err := s.valid(); err != nil {
 		return nil, err
 	}

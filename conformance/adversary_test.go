@@ -1,0 +1,177 @@
+package conformance_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/isvkit/isvkit/conformance"
+	"github.com/isvkit/isvkit/conformance/internal/mutant"
+	"github.com/isvkit/isvkit/conformance/report"
+	"github.com/isvkit/isvkit/conformance/suite"
+)
+
+// adversary lets only the adversary play against an ISV.
+func adversary(t *testing.T, build func(*mutant.ISV) http.Handler, seed uint64, change ...func(*conformance.Options)) *conformance.Report {
+	t.Helper()
+	market := freeListener(t)
+	keys := conformance.Marketplace{URL: "http://" + market.Addr().String(), BaseKey: baseKey, GeneralKey: "g", KitKey: "k", V1Key: "v", LicenseKey: "l", AK: "AK", SK: "SK"}
+	server := httptest.NewServer(isv(t, build)(keys))
+	defer server.Close()
+	o := conformance.Options{
+		Target: server.URL + "/saasproduce", BaseKey: baseKey, AK: "AK", SK: "SK", MarketListener: market, Seed: seed,
+		Charging: suite.Modes(), With: []string{suite.Upgrade}, Chaos: &conformance.Chaos{Calls: 120, Alone: true},
+		AnswerLimit: 10 * time.Second, ReadyLimit: 2 * time.Second,
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	r, err := conformance.Run(t.Context(), o)
+	require.NoError(t, err)
+	return r
+}
+
+func complaints(r *conformance.Report) []string {
+	var all []string
+	for _, c := range r.Checks {
+		if c.Status != suite.Pass {
+			all = append(all, c.ID+" "+c.Requirement+" "+string(c.Status))
+			all = append(all, c.Messages...)
+		}
+	}
+	return all
+}
+
+// Nobody who is right may be accused, whatever the story.
+func TestAdversary_AccusesNobodyWrongly(t *testing.T) {
+	t.Parallel()
+	for n, v := range mutant.Variants() {
+		t.Run(v.Name, func(t *testing.T) {
+			t.Parallel()
+			seeds := uint64(3)
+			if n == 0 {
+				seeds = 20
+			}
+			for seed := range seeds {
+				r := adversary(t, v.Build, seed+1)
+				assert.Equal(t, report.Conformant, r.Verdict)
+				assert.Empty(t, complaints(r), "seed %d", seed+1)
+			}
+		})
+	}
+}
+
+// These ISVs pass every check that was written for one call or two. The adversary catches them, and its story gets short.
+func TestAdversary_CatchesWhatTakesAStory(t *testing.T) {
+	t.Parallel()
+	for _, m := range mutant.ForTheAdversary() {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			const seeds = 20 // what is seldom does not come up in each story
+			var r *conformance.Report
+			for seed := uint64(1); seed <= seeds && (r == nil || len(complaints(r)) == 0); seed++ {
+				r = adversary(t, m.Build, seed, func(o *conformance.Options) { o.Chaos.Calls, o.AnswerLimit = 300, 2*time.Second })
+			}
+			require.Equal(t, m.Warned, r.Verdict == report.Conformant, complaints(r))
+			var failed []string
+			for _, c := range r.Checks {
+				if c.Status == suite.Fail {
+					failed = append(failed, c.ID)
+					assert.LessOrEqual(t, strings.Count(c.Story, "do:"), 6, c.Story)
+				}
+			}
+			require.Equal(t, m.Caught, failed, complaints(r))
+
+			// The story that it printed shows the same again, by itself.
+			again := adversary(t, m.Build, 99, func(o *conformance.Options) {
+				o.Chaos, o.AnswerLimit = &conformance.Chaos{Alone: true, Story: conformance.ShortestStory(r)}, 2*time.Second
+			})
+			assert.Equal(t, r.Verdict, again.Verdict)
+			assert.Equal(t, failed, failures(again), complaints(again))
+			t.Logf("seed %d, %d ms\n%s", r.Seed, r.DurationMS, conformance.ShortestStory(r))
+		})
+	}
+}
+
+func failures(r *conformance.Report) []string {
+	var ids []string
+	for _, c := range r.Checks {
+		if c.Status == suite.Fail {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
+}
+
+// The suite alone lets them pass, or they would be no work for the adversary.
+func TestAdversary_IsNeeded(t *testing.T) {
+	t.Parallel()
+	for _, m := range mutant.ForTheAdversary() {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			r := adversary(t, m.Build, 1, func(o *conformance.Options) { o.Chaos = nil })
+			assert.Equal(t, report.Conformant, r.Verdict)
+			assert.Empty(t, failures(r), complaints(r))
+		})
+	}
+}
+
+// What does not depend on who is faster is found by the same story in each run.
+func TestAdversary_IsTheSameForASeed(t *testing.T) {
+	t.Parallel()
+	var m mutant.Mutant
+	for _, m = range mutant.ForTheAdversary() {
+		if strings.HasPrefix(m.Name, "a release that is repeated") {
+			break
+		}
+	}
+	told := func(seed uint64) []report.Check {
+		r := adversary(t, m.Build, seed)
+		for n := range r.Checks {
+			r.Checks[n].DurationMS = 0
+		}
+		return r.Checks
+	}
+	first := told(1)
+	assert.Equal(t, first, told(1))
+	assert.NotEqual(t, first, told(2))
+}
+
+// An ISV that is gone in the middle of the story gets a verdict, and soon.
+func TestAdversary_JudgesWhatDies(t *testing.T) {
+	t.Parallel()
+	r := adversary(t, func(isv *mutant.ISV) http.Handler {
+		var calls atomic.Int64
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if calls.Add(1) > 40 {
+				panic(http.ErrAbortHandler)
+			}
+			isv.Handler.ServeHTTP(w, r)
+		})
+	}, 1)
+	assert.Equal(t, report.NotConformant, r.Verdict)
+	assert.Equal(t, []string{"chaos/every-call-is-answered"}, failures(r), complaints(r))
+}
+
+func TestAdversary_EndsWithTheRun(t *testing.T) {
+	t.Parallel()
+	r := adversary(t, func(isv *mutant.ISV) http.Handler {
+		var calls atomic.Int64
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // only then the server notices that the caller is gone
+			if calls.Add(1) > 1 {
+				<-r.Context().Done()
+			}
+		})
+	}, 1, func(o *conformance.Options) { o.Timeout, o.AnswerLimit = time.Second, 20*time.Second })
+	assert.Equal(t, report.Error, r.Verdict)
+	assert.Len(t, r.Checks, r.Counts[suite.Error])
+	assert.Contains(t, complaints(r), "the time for the whole run was used up before this check had ended")
+}

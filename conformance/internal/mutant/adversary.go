@@ -1,0 +1,202 @@
+package mutant
+
+import (
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// moment is how long these ISVs are busy. Another call comes in between, or the caller is found to have gone.
+const moment = 30 * time.Millisecond
+
+// gone reports whether the caller hangs up while the ISV is busy.
+func (c *call) gone() bool {
+	select {
+	case <-c.request.Context().Done():
+		return true
+	case <-time.After(moment):
+		return false
+	}
+}
+
+// ForTheAdversary are ISVs that are wrong in a way that takes a story to show: each check by itself finds nothing. Caught are the checks of
+// the adversary.
+func ForTheAdversary() []Mutant {
+	return []Mutant{
+		{
+			Name: "after a renewal, overlapping repeats of newInstance make a second instance", Caught: []string{"chaos/one-instance-per-order-line"},
+			Build: remember(func() behaviour {
+				var mu sync.Mutex
+				lines, renewed, busy := map[string]string{}, map[string]bool{}, map[string]int{} // instance by line; by instance
+				return func(c *call) *answer {
+					if c.debug() || !c.is("newInstance") {
+						a := c.pass()
+						if c.is("refreshInstance") && a.ok() && !c.debug() {
+							mu.Lock()
+							defer mu.Unlock()
+							renewed[c.text("instanceId")] = true
+						}
+						return a
+					}
+					line := c.text("orderId") + " " + c.text("orderLineId")
+					mu.Lock()
+					id := lines[line]
+					fresh := renewed[id]
+					busy[line]++
+					overlaps := busy[line] > 1
+					mu.Unlock()
+					if fresh {
+						time.Sleep(moment)
+					}
+					a := c.pass()
+					mu.Lock()
+					defer mu.Unlock()
+					busy[line]--
+					if fresh && overlaps && a.ok() {
+						return a.set("instanceId", randomID())
+					}
+					delete(renewed, id)
+					if id, ok := a.body["instanceId"].(string); ok && a.ok() {
+						lines[line] = id
+					}
+					return a
+				}
+			}),
+		},
+		{
+			Name: "a renewal whose caller hangs up is undone, and the instance with it", Caught: []string{"chaos/instances-stay"},
+			Build: wire(func(c *call) *answer {
+				if !c.is("refreshInstance") || c.debug() || !c.gone() {
+					return c.pass()
+				}
+				c.isv.App.forget(c.text("instanceId"))
+				return reply("000005", "rolled back")
+			}),
+		},
+		{
+			Name: "a release whose caller hangs up counts as done", Caught: []string{"chaos/released-stays-released"}, Warned: true,
+			Build: remember(func() behaviour {
+				var mu sync.Mutex
+				done := map[string]bool{}
+				return func(c *call) *answer {
+					if !c.is("releaseInstance") || c.debug() {
+						return c.pass()
+					}
+					id, left := c.text("instanceId"), c.gone()
+					mu.Lock()
+					done[id] = done[id] || left
+					skip := done[id]
+					mu.Unlock()
+					if skip {
+						return success()
+					}
+					return c.pass()
+				}
+			}),
+		},
+		{
+			Name: "a freeze that is going on during the release brings the instance back", Caught: []string{"chaos/released-stays-released"}, Warned: true,
+			Build: wire(func(c *call) *answer {
+				if !c.is("updateInstanceStatus") || c.debug() {
+					return c.pass()
+				}
+				saved := c.isv.App.copied(c.text("instanceId"))
+				time.Sleep(moment)
+				a := c.pass()
+				c.isv.App.restore(c.text("instanceId"), saved)
+				if saved != nil {
+					return success()
+				}
+				return a
+			}),
+		},
+		{
+			Name: "a release that is repeated releases the next instance of the order", Caught: []string{"chaos/instances-stay"},
+			Build: remember(func() behaviour {
+				var mu sync.Mutex
+				orders, released := map[string][]string{}, map[string]string{} // instances by order; order by instance
+				return func(c *call) *answer {
+					a := c.pass()
+					if c.debug() || !a.ok() {
+						return a
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					switch {
+					case c.is("newInstance"):
+						id, _ := a.body["instanceId"].(string)
+						if order := c.text("orderId"); !slices.Contains(orders[order], id) {
+							orders[order] = append(orders[order], id)
+						}
+					case c.is("releaseInstance"):
+						id := c.text("instanceId")
+						if order, again := released[id]; again {
+							for _, other := range orders[order] {
+								c.isv.App.forget(other)
+							}
+						}
+						for order, ids := range orders {
+							if slices.Contains(ids, id) {
+								released[id] = order
+							}
+						}
+					}
+					return a
+				}
+			}),
+		},
+		{
+			Name: "an upgrade whose caller hangs up locks the instance for ever", Caught: []string{"chaos/every-call-is-answered"},
+			Build: remember(func() behaviour {
+				var mu sync.Mutex
+				locked := map[string]bool{}
+				return func(c *call) *answer {
+					id := c.text("instanceId")
+					mu.Lock()
+					stuck := locked[id]
+					mu.Unlock()
+					switch {
+					case c.debug() || c.is("queryInstance"):
+					case stuck:
+						<-c.request.Context().Done()
+						return &answer{status: http.StatusGatewayTimeout, header: http.Header{}}
+					case c.is("upgradeInstance") && c.gone():
+						mu.Lock()
+						defer mu.Unlock()
+						locked[id] = true
+						return reply("000005", "interrupted")
+					}
+					return c.pass()
+				}
+			}),
+		},
+	}
+}
+
+// forget loses an instance.
+func (a *App) forget(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.instances, id)
+}
+
+// copied is an instance as it is; nil if there is none.
+func (a *App) copied(id string) *instance {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.instances[id] == nil {
+		return nil
+	}
+	saved := *a.instances[id]
+	return &saved
+}
+
+// restore writes an instance back.
+func (a *App) restore(id string, saved *instance) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if saved != nil {
+		a.instances[id] = saved
+	}
+}
