@@ -164,7 +164,7 @@ func (a *adversary) checks(o *Options, whole suite.Result, rules map[string]*bro
 	var checks []report.Check
 	for _, rule := range chaos.Rules() {
 		c := report.Check{
-			ID: "chaos/" + rule.Name, Requirement: rule.Requirement, Title: rule.Title, Status: whole.Status, Messages: append([]string{}, whole.Messages...),
+			ID: chaos.Area + rule.Name, Requirement: rule.Requirement, Title: rule.Title, Status: whole.Status, Messages: append([]string{}, whole.Messages...),
 			Attempts: []report.Attempt{}, DurationMS: whole.Duration.Milliseconds(),
 		}
 		b := rules[rule.Name]
@@ -200,7 +200,7 @@ func (b *broken) messages(seed uint64) []string {
 		}
 		all = append(all, fmt.Sprintf("%d. %s", n+1, call))
 	}
-	return all
+	return append(all, "then each line is asked how it ended: its calls are repeated, one at a time, and queryInstance is asked")
 }
 
 // ShortestStory is the story, in YAML, by which the adversary showed the first of the failures, or of the warnings if nothing failed. It is

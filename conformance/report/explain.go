@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/isvkit/isvkit/conformance/internal/chaos"
 	"github.com/isvkit/isvkit/conformance/suite"
 	"github.com/isvkit/isvkit/openapi/requirements"
 )
@@ -24,6 +25,8 @@ func Explain(w io.Writer, id string) error {
 	} else if rule, ok := rules.Requirement(id); ok {
 		t.requirement(rule)
 		t.list("checks", checksOf(checks, func(c suite.Check) bool { return c.Requirement == id }))
+	} else if c, ok := ofTheAdversary(id); ok {
+		t.check(c)
 	} else if a, ok := rules.Ambiguity(id); ok {
 		t.ambiguity(a)
 		var resting []string
@@ -39,6 +42,16 @@ func Explain(w io.Writer, id string) error {
 	}
 	_, err = io.WriteString(w, b.String())
 	return err
+}
+
+// ofTheAdversary is a rule of the adversary as a check. What it finds can break other requirements, too; the report names the one.
+func ofTheAdversary(id string) (suite.Check, bool) {
+	for _, r := range chaos.Rules() {
+		if id == chaos.Area+r.Name {
+			return suite.Check{ID: id, Requirement: r.Requirement, Title: r.Title + "; --chaos tells the story"}, true
+		}
+	}
+	return suite.Check{}, false
 }
 
 func checksOf(checks []suite.Check, want func(suite.Check) bool) []string {

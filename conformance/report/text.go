@@ -52,7 +52,11 @@ func (r *Report) writeText(w io.Writer, colours bool) error {
 	t.others("SKIPPED", r.pick(func(c Check) bool { return c.Status == suite.Skip }))
 	t.areas(r.Areas())
 	if failed := append(r.Failures(), r.Warnings()...); len(failed) > 0 {
-		fmt.Fprintf(&b, "\nTo go on: isv-conformance explain %s tells more; with --json REPORT, isv-conformance replay REPORT %s sends it again.\n", failed[0].ID, failed[0].ID)
+		again := fmt.Sprintf("with --json REPORT, isv-conformance replay REPORT %s sends it again", failed[0].ID)
+		if failed[0].Story != "" {
+			again = "isv-conformance chaos --story FILE tells its story again"
+		}
+		fmt.Fprintf(&b, "\nTo go on: isv-conformance explain %s tells more; %s.\n", failed[0].ID, again)
 	}
 	fmt.Fprintf(&b, "\n%s\n", r.countsText())
 	fmt.Fprintf(&b, "Verdict: %s\n", t.paint(map[Verdict]string{Conformant: green, NotConformant: red, Error: yellow}[r.Verdict], r.verdictText()))

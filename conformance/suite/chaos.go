@@ -47,6 +47,7 @@ func (e *Env) Tell(ctx context.Context, story *chaos.Story, name string, readyLi
 		}
 	}
 	p.late.Wait()
+	p.rest(ctx)
 	if err := p.settle(ctx); err != nil {
 		return nil, err
 	}
@@ -78,6 +79,17 @@ func (p *player) gaveUp() bool {
 	defer p.mu.Unlock()
 	const enough = 3
 	return p.silent >= enough
+}
+
+// rest gives the ISV time to end what it is doing for callers that are gone.
+func (p *player) rest(ctx context.Context) {
+	p.mu.Lock()
+	hung := slices.ContainsFunc(p.events, func(e chaos.Event) bool { return e.Hung })
+	usual := p.slowest
+	p.mu.Unlock()
+	if hung {
+		_ = pause(ctx, min(max(4*usual, 50*time.Millisecond), time.Second))
+	}
 }
 
 // order makes an order up and tells the marketplace, once.

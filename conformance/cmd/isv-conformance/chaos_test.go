@@ -16,7 +16,7 @@ func TestProgram_ChaosFindsTheShortestStory(t *testing.T) {
 	code, stdout, stderr := built(t, program, "chaos", "--target", target, "--market-listen", market, "--seed", "7", "--chaos-calls", "60", "--save", story)
 	assert.Equal(t, 1, code, stdout+stderr)
 	assert.Contains(t, stdout, "NEW-3 MUST  chaos/one-instance-per-order-line")
-	assert.Contains(t, stdout, "of 60 calls with seed 7, has 2")
+	assert.Contains(t, stdout, "of 60 calls with seed 7, has 1")
 	assert.Contains(t, stderr, "tells it again")
 	written, err := os.ReadFile(story)
 	require.NoError(t, err)
@@ -25,6 +25,9 @@ func TestProgram_ChaosFindsTheShortestStory(t *testing.T) {
 	code, stdout, stderr = built(t, program, "chaos", "--target", target, "--market-listen", market, "--seed", "8", "--story", story)
 	assert.Equal(t, 1, code, stdout+stderr)
 	assert.Contains(t, stdout, "The shortest story, for isv-conformance chaos --story FILE:\n\n# chaos/one-instance-per-order-line")
+	code, stdout, _ = built(t, program, "explain", "chaos/one-instance-per-order-line")
+	assert.Zero(t, code)
+	assert.Contains(t, stdout, "NEW-3 MUST")
 	for name, value := range environment {
 		assert.NotContains(t, stdout+stderr, value, name)
 	}

@@ -46,6 +46,9 @@ const (
 	Answers          = "every-call-is-answered"
 )
 
+// Area is what the ids of its checks begin with.
+const Area = "chaos/"
+
 // Rule is what the adversary looks at in the end.
 type Rule struct {
 	Name, Requirement, Title string
