@@ -159,8 +159,8 @@ func (p *player) play(ctx context.Context, c *Case, call chaos.Call) (made bool,
 		if err != nil || !ok {
 			return false, err
 		}
-		switch {
-		case call.Answer == chaos.Late:
+		switch call.Answer {
+		case chaos.Late:
 			out := make(chan struct{})
 			var once sync.Once
 			traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { once.Do(func() { close(out) }) }})
@@ -169,9 +169,9 @@ func (p *player) play(ctx context.Context, c *Case, call chaos.Call) (made bool,
 				p.make(traced, call, body)
 			})
 			<-out // so that it arrives before the next one, as a rule
-		case call.Answer == chaos.Reset:
+		case chaos.Reset:
 			joined.Go(func() { p.cut(ctx, call, body) })
-		default:
+		case chaos.Heard, chaos.Lost:
 			joined.Go(func() { p.make(ctx, call, body) })
 		}
 	}

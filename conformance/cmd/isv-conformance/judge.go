@@ -193,7 +193,7 @@ func (j *judging) run(ctx context.Context, t terminal, args []string) int {
 	var written error
 	j.opts.Hold = func(r *conformance.Report) {
 		bar.end()
-		written = errors.Join(j.outputs.write(r), j.adversary.write(t, r, j.outputs.text))
+		written = errors.Join(j.outputs.write(r), j.adversary.write(t, r, j.text))
 		if j.hold && ctx.Err() == nil {
 			t.say("the marketplace stays open at %s; interrupt to end", j.opts.MarketListen)
 			<-ctx.Done()
@@ -208,7 +208,7 @@ func (j *judging) run(ctx context.Context, t terminal, args []string) int {
 		}
 		code := t.refuse(fmt.Sprintf("could not judge: %v", err), hint)
 		j.text = false // the error says it all
-		written = j.write(conformance.Unjudged(j.opts, err))
+		written = j.outputs.write(conformance.Unjudged(j.opts, err))
 		if written == nil {
 			return code
 		}
