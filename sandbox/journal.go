@@ -93,7 +93,7 @@ func (s *Sandbox) sweep(ctx context.Context, aged bool, r Retention) (swept Swep
 		}
 		if swept.Attempts+swept.Calls+swept.Bytes > 0 {
 			s.log.Info("journal: removed what is not kept", "attempts", swept.Attempts, "calls", swept.Calls, "bytesGivenBack", swept.Bytes,
-				"keep", r.Keep, "maxPerSeller", r.MaxPerSeller, "more", swept.More, "took", time.Since(began).Round(time.Millisecond))
+				"keep", r.Keep.String(), "maxPerSeller", r.MaxPerSeller, "more", swept.More, "ms", time.Since(began).Milliseconds())
 		}
 	}()
 	if aged {

@@ -184,7 +184,7 @@ func runUntil(ctx context.Context, s *sandbox.Sandbox, v *servers, timeout time.
 		running = false
 	}
 	if running {
-		log.Info("shutting down: attempts under way come to their end", "timeout", timeout)
+		log.Info("shutting down: attempts under way come to their end", "timeout", timeout.String())
 	}
 	limit, stop := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer stop()
