@@ -94,6 +94,7 @@ func (c *Case) unknownV1() *v1Instance {
 func (c *Case) v1New(ctx context.Context, order marketplaceapi.OrderInfo, p Params) *v1Instance {
 	deadline := time.Now().Add(c.env.ReadyLimit)
 	polls := c.talk.mark()
+	ids := source{seed: c.ids.seed, name: c.ids.name + ", made again"} // how many it takes is a matter of time, and must not change other ids
 	for wait := c.env.PollEvery; ; wait = min(2*wait, 5*time.Second) {
 		c.talk.rewind(polls)
 		a := c.exchange(ctx, "V1 newInstance", c.env.v1Request(p))
@@ -105,7 +106,7 @@ func (c *Case) v1New(ctx context.Context, order marketplaceapi.OrderInfo, p Para
 		if !pause(ctx, wait) {
 			panic(stopped{Error})
 		}
-		p = c.again(p)
+		p = p.With("businessId", ids.uuid())
 	}
 }
 

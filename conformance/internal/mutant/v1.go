@@ -121,13 +121,13 @@ func v1Refusing(matches func(c *call) bool) func(*ISV) http.Handler {
 	})
 }
 
-// v1RefusingAgain refuses the second success of the same call.
+// v1RefusingAgain refuses the second success of the same call. Calls whose key is empty are left alone.
 func v1RefusingAgain(activity string, key func(c *call) string) func(*ISV) http.Handler {
 	return v1Remembering(func() behaviour {
 		done := map[string]bool{}
 		return func(c *call) *answer {
 			a := c.pass()
-			if !c.v1Is(activity) || !a.ok() {
+			if !c.v1Is(activity) || !a.ok() || key(c) == "" {
 				return a
 			}
 			if done[key(c)] {
@@ -448,13 +448,13 @@ func v1LifecycleMutants() []Mutant {
 			if c.q("instanceStatus") == "FREEZE" {
 				return c.q("instanceId")
 			}
-			return c.q("timeStamp") + c.q("instanceId")
+			return "" // takes part in nothing
 		}), "v1-instance-status/freeze-repeats").warned(),
 		v1Catches("refuses a repeated NORMAL", v1RefusingAgain("instanceStatus", func(c *call) string {
 			if c.q("instanceStatus") == "NORMAL" {
 				return c.q("instanceId")
 			}
-			return c.q("timeStamp") + c.q("instanceId")
+			return "" // takes part in nothing
 		}), "v1-instance-status/normal-repeats").warned(),
 		v1Catches("confirms calls for what it does not know", v1Answer(func(c *call, a *answer) *answer {
 			if a.code() == "000003" && !c.v1Is("queryInstance") {
