@@ -13,6 +13,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"fmt"
@@ -527,7 +528,7 @@ func told(e *selection.Entry, result suite.Result) report.Check {
 		c.Attempts = append(c.Attempts, report.NewAttempt(a))
 	}
 	if result.Status == suite.Fail {
-		c.Cause, c.Why, c.Mend = cause.Of(result.Attempts), e.Rule.Why, e.Rule.Mend
+		c.Cause, c.Why, c.Mend = cmp.Or(result.Cause, cause.Of(result.Attempts)), e.Rule.Why, e.Rule.Mend
 		c.Again = report.NewAgain(result.Requests, result.Orders)
 	}
 	return c

@@ -36,6 +36,9 @@ type Result struct {
 	Curl     string // sends the requests of a failed check again
 	Duration time.Duration
 
+	// Cause is why it failed, if the suite found out.
+	Cause string
+
 	// Attempts are what was sent and came back, in the order of the check; Left is how many more there were.
 	Attempts []Attempt
 	Left     int
@@ -63,6 +66,9 @@ type Case struct {
 // stopped unwinds a check that cannot go on.
 type stopped struct{ status Status }
 
+// rightIsAccepted is the requirement that says nothing but that a right signature is accepted.
+const rightIsAccepted = "SIG-1"
+
 // Execute runs one check.
 func Execute(ctx context.Context, env *Env, check *Check, mode string) (result Result) {
 	start := time.Now()
@@ -75,6 +81,10 @@ func Execute(ctx context.Context, env *Env, check *Check, mode string) (result R
 		c.tell(&result)
 	}()
 	result.Status = c.run(ctx, check)
+	if result.Status == Fail && check.Requirement == rightIsAccepted && ctx.Err() == nil {
+		probing, _, _ := branch(ctx) // it is no part of the check
+		result.Cause = env.explainRefusal(probing)
+	}
 	// A call that is cut off by the end of the run unwinds the check without being counted as a failure, so a failure that stands
 	// is a real one.
 	if ctx.Err() != nil && result.Status != Pass && !c.failed {
