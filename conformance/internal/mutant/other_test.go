@@ -21,7 +21,7 @@ var baseCapabilities = []string{suite.Upgrade, suite.ChangeCheck, suite.OrderNot
 
 // judgeOther runs the checks of one interface on a mutant: all of them, or under the race detector, which takes ten times as long, those of the
 // areas that it is caught in.
-func judgeOther(t *testing.T, m mutant.Mutant) *conformance.Report {
+func judgeOther(t *testing.T, m mutant.Mutant, charging ...string) *conformance.Report {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -30,7 +30,7 @@ func judgeOther(t *testing.T, m mutant.Mutant) *conformance.Report {
 	server := httptest.NewServer(m.Build(isv))
 	defer server.Close()
 	patterns := m.Run
-	if underRace {
+	if underRace && len(m.Caught) > 0 {
 		patterns = nil
 		for _, id := range m.Caught {
 			area, _, _ := strings.Cut(id, "/")
@@ -39,10 +39,13 @@ func judgeOther(t *testing.T, m mutant.Mutant) *conformance.Report {
 			}
 		}
 	}
+	if len(charging) == 0 {
+		charging = suite.Modes()
+	}
 	r, err := conformance.Run(t.Context(), conformance.Options{
 		Target: server.URL + "/saasproduce", BaseKey: keys.Base, GeneralKey: keys.General, AK: keys.AK, SK: keys.SK,
 		KitKey: keys.Kit, KitPublicKey: mutant.KitPublicKey(), V1Key: keys.V1, LicenseKey: keys.License,
-		MarketListener: listener, Charging: suite.Modes(), With: m.With, Run: patterns,
+		MarketListener: listener, Charging: charging, With: m.With, Run: patterns,
 	})
 	require.NoError(t, err)
 	return r
