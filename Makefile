@@ -65,6 +65,7 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10000x, that many inputs)
 bench: ## measure, and compare with the targets; the comparison with the vendor's SDK downloads it (47 MB)
 	@mkdir -p .tmp
 	@$(GO) test -p 1 -run '^$$' -bench . -skip '^BenchmarkYear$$' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./sdk/... ./sandbox/... | tee .tmp/bench.txt
+	@$(GO) test -run '^$$' -bench '^BenchmarkSuite' -benchtime 1x -count $(BENCHCOUNT) ./conformance | tee -a .tmp/bench.txt
 	@cd sdk/signature/vendorbench && $(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) . | tee -a $(CURDIR)/.tmp/bench.txt
 	@$(GO) run .ci/bench.go .ci/bench-targets <.tmp/bench.txt
 

@@ -173,7 +173,7 @@ func TestTesting_StaysOutOfTheCommand(t *testing.T) {
 	assert.NotContains(t, packages, "net/http/httptest")
 }
 
-func freeListener(t *testing.T) net.Listener {
+func freeListener(t testing.TB) net.Listener {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
