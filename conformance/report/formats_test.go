@@ -319,9 +319,9 @@ func TestExplain(t *testing.T) {
 			assert.Contains(t, got, text, id)
 		}
 	}
-	err := report.Explain(io.Discard, "repeat-gets")
-	assert.ErrorContains(t, err, `nothing is called "repeat-gets", expected the id of a check`)
-	assert.ErrorContains(t, err, "did you mean new-instance/repeat-gets-the-same-instance?")
+	err := report.Explain(io.Discard, "ew-instance/repeat-gets-the-same")
+	assert.ErrorContains(t, err, `nothing is called "ew-instance/repeat-gets-the-same", expected the id of a check`)
+	assert.ErrorContains(t, err, "new-instance/repeat-gets-the-same-instance")
 	for _, r := range allIDs(t) {
 		assert.NotEmpty(t, written(t, func(w io.Writer) error { return report.Explain(w, r) }))
 	}
