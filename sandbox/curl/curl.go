@@ -213,6 +213,9 @@ func (r Request) keyVariable() string {
 	return DefaultKeyVariable
 }
 
+// given is what a shell puts in place of a variable; a shell in which it is not set stops there, and signs nothing with an empty key.
+func given(variable string) string { return "${" + variable + ":?set it to the access key}" }
+
 func (r Request) method() string {
 	if r.Method != "" {
 		return r.Method
@@ -241,7 +244,7 @@ func Line(requests ...Request) string {
 	url, key, method, header := first.URL, first.keyVariable(), "POST", ""
 	parts := []string{
 		"U=" + Quote(open(url)),
-		"K=$" + key,
+		"K=" + given(key),
 		`h() { printf %s "$1" | openssl dgst -sha256 -hmac "$K" -r | cut -d" " -f1; }`,
 		`sign() { T=${2-$(date +%s)000}; N=${3-$(openssl rand -hex 16)}; S=$(h "$K$N$T$(h "$1")" | tr a-f A-F); Q="signature=$S&timestamp=$T&nonce=$N"; }`,
 		sender(method, header),
@@ -278,7 +281,7 @@ func Line(requests ...Request) string {
 		}
 		if k := r.keyVariable(); k != key {
 			key = k
-			write("K=$"+key, false)
+			write("K="+given(key), false)
 		}
 		if m, hd := r.method(), headerArgs(r.Header); m != method || hd != header {
 			method, header = m, hd
@@ -366,7 +369,7 @@ func (r Request) steps(key, body string) []string {
 		steps = append(steps, "Q="+r.aroundQuoted(strings.Join(q, "&")))
 	}
 	if r.Key != "" {
-		steps = append(steps, "K=$"+key)
+		steps = append(steps, "K="+given(key))
 	}
 	return append(steps, "send "+body)
 }

@@ -236,3 +236,22 @@ func TestLine_OfNothing(t *testing.T) {
 	t.Parallel()
 	assert.Empty(t, curl.Line())
 }
+
+// TestLine_NeedsItsKey runs lines in a shell that has no key: they say so, and nothing is sent that is signed with an empty one.
+func TestLine_NeedsItsKey(t *testing.T) {
+	t.Parallel()
+	for _, tool := range []string{"curl", "openssl", "sh"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip("skipped: needs curl and openssl (apt-get install curl openssl)")
+		}
+	}
+	v, srv := newVerifier(t)
+	for _, variation := range []curl.Variation{{}, {Offset: -time.Hour}} {
+		line := curl.Line(curl.Request{URL: srv.URL + "/saas", Body: body, Variation: variation, KeyVariable: "ISVKIT_TEST_NO_SUCH_KEY"})
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
+		out, err := cmd.CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(out), "ISVKIT_TEST_NO_SUCH_KEY: set it to the access key")
+	}
+	require.Empty(t, v.take())
+}

@@ -27,7 +27,7 @@ func (r Request) other() string {
 	if r.Again {
 		return r.resend()
 	}
-	steps := []string{"K=$" + r.keyVariable()}
+	steps := []string{"K=" + given(r.keyVariable())}
 	if r.Key != "" {
 		steps[0] = "K=" + Quote(r.Key)
 	}

@@ -7,11 +7,13 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -192,4 +194,32 @@ func TestServe_AuthListen(t *testing.T) {
 	again, err := os.ReadFile(p.keys[envAuthCA])
 	require.NoError(t, err)
 	require.Equal(t, string(first), string(again))
+}
+
+// TestKit_SaysThatTheISVRefused has an ISV that takes instances and no kit calls.
+func TestKit_SaysThatTheISVRefused(t *testing.T) {
+	t.Parallel()
+	var refuses atomic.Bool
+	right := provider(t, opened)
+	isv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuses.Load() {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"resultCode":"000001","resultMsg":"who are you?"}`))
+			return
+		}
+		right.Config.Handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(isv.Close)
+	dir := t.TempDir()
+	p := serveProcess(t, dir, "--provider", isv.URL+"/saasproduce")
+	line := lineForm.FindStringSubmatch(p.ok("buy", "--sku", "demo-kit-period"))[1]
+	p.ok("kit", "key", "demo-kit", rsaKeyFile(t, dir))
+	p.ok("kit", "credential", "demo-kit", "--callback", "http://127.0.0.1:9000/kit/callback")
+	refuses.Store(true)
+	code, out, stderr := p.command("kit", "demo", line)
+	require.Equal(t, 1, code, out)
+	require.Contains(t, stderr, "the ISV has not done")
+	require.Contains(t, out, "has the ISV the kit key of its seller (ISVKIT_KIT_KEY; the key file has the demo seller's, another's was shown when it was made)?")
+	require.Regexp(t, accountForm, out, "passwords are told once, and are told")
+	require.NotContains(t, out, "has bound the instance")
 }

@@ -126,7 +126,7 @@ func judgeCode(r *Result, p Prepared) {
 			r.Detail += ": " + meaning
 		}
 		if r.ResultCode == string(providerapi.ResultAuthenticationFailed) {
-			r.Detail += fmt.Sprintf("; has the ISV the %s key of this sandbox's key file (%s)?", keyClass(p), p.keyName)
+			r.Detail += fmt.Sprintf("; has the ISV the %s key of its seller (%s; the key file has the demo seller's, another's was shown when it was made)?", keyClass(p), p.keyName)
 		}
 	}
 	if p.debug && r.ResultCode != string(providerapi.ResultSuccess) {
