@@ -146,11 +146,11 @@ func categories(p *market.Policy) string {
 }
 
 // paid is what the buyer paid for a line. One that does not say costs nothing.
-func paid(line marketplaceapi.OrderLine) decimal.Decimal {
-	if line.CurrencyAfterDiscount == "" || len(line.CurrencyAfterDiscount) > 30 {
+func paid(price string) decimal.Decimal {
+	if price == "" || len(price) > 30 {
 		return decimal.Zero
 	}
-	d, err := decimal.NewFromString(line.CurrencyAfterDiscount)
+	d, err := decimal.NewFromString(price)
 	if err != nil || !d.IsPositive() {
 		return decimal.Zero
 	}
@@ -158,34 +158,34 @@ func paid(line marketplaceapi.OrderLine) decimal.Decimal {
 }
 
 // LineCompleted writes that an order line was delivered, and is revenue of its seller: as soon as the policy says that it is completed.
-func (b *Book) LineCompleted(tx *store.Tx, o store.Order, line marketplaceapi.OrderLine, now time.Time) error {
-	amount := paid(line)
-	if amount.IsZero() || o.Type == marketplaceapi.OrderUnsubscribe {
+func (b *Book) LineCompleted(tx *store.Tx, sale store.Sale, now time.Time) error {
+	amount := paid(sale.Price)
+	if amount.IsZero() || sale.Type == marketplaceapi.OrderUnsubscribe {
 		return nil
 	}
-	p, r, err := b.Policy(tx, o.SellerID, now)
+	p, r, err := b.Policy(tx, sale.SellerID, now)
 	if err != nil {
 		return err
 	}
 	// Delivery counts as acceptance where the buyer does not accept.
 	accepted := now
-	if o.AcceptedAt.Before(now) && !o.AcceptedAt.IsZero() {
-		accepted = o.AcceptedAt
+	if sale.AcceptedAt.Before(now) && !sale.AcceptedAt.IsZero() {
+		accepted = sale.AcceptedAt
 	}
 	at := settlement.CompletedAt(p, now, accepted)
 	if at.Before(now) {
 		at = now
 	}
-	added, err := tx.AddMarketEntry(store.MarketEntry{SellerID: o.SellerID, Entry: settlement.Entry{
-		ID: line.OrderLineID, At: at, Kind: settlement.Sale, Category: r.Category(o.ProductCode), Amount: amount, Reason: o.ProductCode,
+	added, err := tx.AddMarketEntry(store.MarketEntry{SellerID: sale.SellerID, Entry: settlement.Entry{
+		ID: sale.LineID, At: at, Kind: settlement.Sale, Category: r.Category(sale.ProductCode), Amount: amount, Reason: sale.ProductCode,
 	}})
 	if err != nil || !added {
 		return err
 	}
 	if at.After(now) {
-		return tx.SetTimer(KindSale+"/"+o.SellerID+"/"+line.OrderLineID, at)
+		return tx.SetTimer(KindSale+"/"+sale.SellerID+"/"+sale.LineID, at)
 	}
-	return b.settled(tx, p, o.SellerID, line.OrderLineID, amount, at)
+	return b.settled(tx, p, sale.SellerID, sale.LineID, amount, at)
 }
 
 // settled tells that a sale counts, and sees to it that the end of its month is told.
@@ -251,7 +251,7 @@ func (b *Book) Refund(tx *store.Tx, i lifecycle.Instance, only string, now time.
 // refundLine is what comes back of one line. A sale that is not completed yet is settled now, so that its refund has something to be of.
 func (b *Book) refundLine(tx *store.Tx, p *market.Policy, r store.Registration, i lifecycle.Instance, o store.Order, line marketplaceapi.OrderLine, had int, all bool, now time.Time) (settlement.RefundDue, error) {
 	var due settlement.RefundDue
-	amount := paid(line)
+	amount := paid(line.CurrencyAfterDiscount)
 	if amount.IsZero() {
 		return due, nil
 	}

@@ -42,11 +42,11 @@ func (b *Book) endLine(tx *store.Tx, i *lifecycle.Instance, orderID, lineID stri
 
 // delivered tells the market that a line was delivered.
 func (b *Book) delivered(tx *store.Tx, i *lifecycle.Instance, lineID string, now time.Time) error {
-	o, line, err := tx.OrderOfLine(lineID)
+	sale, err := tx.Sale(lineID)
 	if err != nil {
 		return err
 	}
-	err = b.cfg.Market.LineCompleted(tx, o, line, now)
+	err = b.cfg.Market.LineCompleted(tx, sale, now)
 	if lineID == i.OrderLineID {
 		err = errors.Join(err, b.cfg.Market.DeliveryRepaired(tx, lineID, i.SellerID, i.ProductCode, now))
 	}

@@ -66,7 +66,7 @@ type Licences interface {
 // Market acts on the policy of the market on which a product's seller is registered; see package marketbook.
 type Market interface {
 	// LineCompleted is told of every order line that was delivered.
-	LineCompleted(tx *store.Tx, o store.Order, line marketplaceapi.OrderLine, now time.Time) error
+	LineCompleted(tx *store.Tx, sale store.Sale, now time.Time) error
 	// Refund says what comes back of an instance that is unsubscribed, or of the one line of a renewal that is cancelled.
 	Refund(tx *store.Tx, i lifecycle.Instance, only string, now time.Time) (order.Amount, error)
 	// GoesBack tells whether an order whose delivery failed goes back to the seller, rather than to the buyer.
@@ -167,7 +167,7 @@ func (b *Book) Place(tx *store.Tx, p Placement) (store.Order, error) {
 	}
 	if o.Status == sandboxapi.OrderCompleted && b.cfg.Market != nil { // nothing has to be delivered
 		for _, line := range o.Document.OrderLine {
-			if err := b.cfg.Market.LineCompleted(tx, o, line, now); err != nil {
+			if err := b.cfg.Market.LineCompleted(tx, store.SaleOf(o, line), now); err != nil {
 				return o, err
 			}
 		}

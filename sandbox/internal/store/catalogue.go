@@ -69,45 +69,48 @@ func (s *Store) Products(ctx context.Context, sellerID string) ([]catalogue.Prod
 
 // Product finds a product. Its SKUs are shared by all who ask: they are not to be changed.
 func (tx *Tx) Product(code string) (catalogue.Product, error) {
-	// It is the same for thousands of calls, so it is decoded once, until a seller or product changes.
-	// What a transaction sees may be older than the latest version, but not than the one at its begin.
+	return decodedOnce(tx, &tx.store.products, code, tx.decodeProduct)
+}
+
+// decodedOnce reads something of the catalogue that is the same for thousands of calls: it is decoded once, until a seller, product or
+// registration changes. What a transaction sees may be older than the latest version, but not than the one at its begin.
+func decodedOnce[T any](tx *Tx, c *versioned[T], key string, read func(key string) (T, error)) (T, error) {
 	version := tx.known.catalogue
 	if tx.catalogue || version != tx.store.CatalogueVersion() {
-		return tx.decodeProduct(code)
+		return read(key)
 	}
-	c := &tx.store.products
-	if p, ok := c.get(version, code); ok {
-		return p, nil
+	if v, ok := c.get(version, key); ok {
+		return v, nil
 	}
-	p, err := tx.decodeProduct(code)
+	v, err := read(key)
 	if err == nil {
-		c.put(version, code, p)
+		c.put(version, key, v)
 	}
-	return p, err
+	return v, err
 }
 
-// products are products as they were decoded, of one version of the catalogue.
-type products struct {
+// versioned are things of the catalogue as they were decoded, of one version of it.
+type versioned[T any] struct {
 	mu      sync.Mutex
 	version int64
-	byCode  map[string]catalogue.Product
+	all     map[string]T
 }
 
-func (c *products) get(version int64, code string) (catalogue.Product, bool) {
+func (c *versioned[T]) get(version int64, key string) (T, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p, ok := c.byCode[code]
-	return p, ok && c.version == version
+	v, ok := c.all[key]
+	return v, ok && c.version == version
 }
 
-func (c *products) put(version int64, code string, p catalogue.Product) {
+func (c *versioned[T]) put(version int64, key string, v T) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.byCode == nil || version > c.version {
-		c.byCode, c.version = map[string]catalogue.Product{}, version
+	if c.all == nil || version > c.version {
+		c.all, c.version = map[string]T{}, version
 	}
 	if c.version == version {
-		c.byCode[code] = p
+		c.all[key] = v
 	}
 }
 

@@ -17,7 +17,7 @@ type checkpoints struct {
 const checkpointEvery = 2000
 
 func startCheckpoints(dsn string) (*checkpoints, error) {
-	h, err := open("sqlite", dsn, 1)
+	h, err := open(dsn, 1)
 	if err != nil {
 		return nil, err
 	}

@@ -13,10 +13,21 @@ import (
 type desk struct {
 	lastCall  int64 // the id of the latest call; 0: not known
 	instances map[string]lifecycle.Instance
+	sales     map[string]Sale
+	failed    failures
 	events    [][]any // rows to be written
 }
 
-// maxInstances is how many instances the desk remembers before it is cleared.
+// failures tells whether deliveries failed that were not repaired.
+type failures int
+
+const (
+	unknownFailures failures = iota
+	noFailures
+	someFailures
+)
+
+// maxInstances is how many instances, and sales, the desk remembers before it forgets them.
 const maxInstances = 16384
 
 // nextCall gives the id of a new call.
@@ -56,6 +67,49 @@ func (d *desk) putInstance(i lifecycle.Instance) {
 	i.Renewals = nil
 	i.CreateTime, i.ExpireTime, i.ReleaseTime = fromMillis(millis(i.CreateTime)), fromMillis(millis(i.ExpireTime)), fromMillis(millis(i.ReleaseTime))
 	d.instances[i.OrderLineID] = i
+}
+
+// sale gives an order line as it was sold, if that is known.
+func (d *desk) sale(lineID string) (Sale, bool) {
+	if d == nil {
+		return Sale{}, false
+	}
+	s, ok := d.sales[lineID]
+	return s, ok
+}
+
+func (d *desk) putSale(s Sale) {
+	if d == nil {
+		return
+	}
+	if d.sales == nil || len(d.sales) >= maxInstances {
+		d.sales = map[string]Sale{}
+	}
+	d.sales[s.LineID] = s
+}
+
+// noneFailed tells that no delivery failed and was not repaired, as nearly always. It is asked at every delivery.
+func (d *desk) noneFailed(tx *Tx) (bool, error) {
+	if d == nil {
+		return false, nil
+	}
+	if d.failed == unknownFailures {
+		d.failed = noFailures
+		some, err := tx.exists("SELECT 1 FROM failed_deliveries WHERE repaired_at = 0 LIMIT 1")
+		if err != nil {
+			return false, err
+		}
+		if some {
+			d.failed = someFailures
+		}
+	}
+	return d.failed == noFailures, nil
+}
+
+func (d *desk) failedToDeliver() {
+	if d != nil {
+		d.failed = someFailures
+	}
 }
 
 // eventsAtOnce are numbers of events that one statement writes: a statement for each number of them would be one too many to keep.

@@ -116,12 +116,13 @@ type handle struct {
 	texts    map[string]string    // PostgreSQL: queries in its words
 }
 
-func open(driver, dsn string, connections int) (*handle, error) {
-	db, err := sql.Open(driver, dsn)
+// open opens a database of SQLite.
+func open(dsn string, connections int) (*handle, error) {
+	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, err
 	}
-	return newHandle(db, driver == "pgx", connections), nil
+	return newHandle(db, false, connections), nil
 }
 
 func newHandle(db *sql.DB, postgres bool, connections int) *handle {

@@ -49,9 +49,11 @@ func (s *Store) Registration(ctx context.Context, sellerID string) (Registration
 	return registration(scanDocument[Registration](s.read.QueryRowContext(ctx, registrationOf, sellerID)))
 }
 
-// Registration says where a seller is registered.
+// Registration says where a seller is registered. What it has is shared by all who ask: it is not to be changed.
 func (tx *Tx) Registration(sellerID string) (Registration, error) {
-	return registration(scanDocument[Registration](tx.row(registrationOf, sellerID)))
+	return decodedOnce(tx, &tx.store.registrations, sellerID, func(sellerID string) (Registration, error) {
+		return registration(scanDocument[Registration](tx.row(registrationOf, sellerID)))
+	})
 }
 
 func registration(r Registration, err error) (Registration, error) {
@@ -68,6 +70,7 @@ func (tx *Tx) PutRegistration(sellerID string, r Registration) error {
 	if err != nil {
 		return err
 	}
+	tx.catalogue = true
 	return tx.exec("INSERT INTO registrations (seller_id, document) VALUES (?, ?) ON CONFLICT (seller_id) DO UPDATE SET document = excluded.document", sellerID, string(document))
 }
 
@@ -179,6 +182,7 @@ func (tx *Tx) FailedDeliveries(sellerID string) ([]FailedDelivery, error) {
 
 // AddFailedDelivery writes that a delivery failed. One that failed before, and was not repaired, goes on failing since then.
 func (tx *Tx) AddFailedDelivery(f FailedDelivery) error {
+	tx.desk.failedToDeliver()
 	return tx.exec(`INSERT INTO failed_deliveries (line_id, seller_id, product_code, failed_at, repaired_at) VALUES (?, ?, ?, ?, 0)
 		ON CONFLICT (line_id) DO UPDATE SET failed_at = CASE WHEN failed_deliveries.repaired_at = 0 THEN failed_deliveries.failed_at ELSE excluded.failed_at END, repaired_at = 0`,
 		f.LineID, f.SellerID, f.ProductCode, millis(f.Since))
@@ -186,6 +190,9 @@ func (tx *Tx) AddFailedDelivery(f FailedDelivery) error {
 
 // RepairDelivery writes that a delivery is repaired; false if it had not failed.
 func (tx *Tx) RepairDelivery(lineID string, now time.Time) (bool, error) {
+	if none, err := tx.desk.noneFailed(tx); err != nil || none {
+		return false, err
+	}
 	r, err := tx.tx.ExecContext(tx.ctx, "UPDATE failed_deliveries SET repaired_at = ? WHERE line_id = ? AND repaired_at = 0", millis(now), lineID)
 	if err != nil {
 		return false, err

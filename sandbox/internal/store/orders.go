@@ -126,6 +126,31 @@ func (tx *Tx) OrderOfLine(lineID string) (Order, marketplaceapi.OrderLine, error
 	return o, o.Document.OrderLine[i], nil
 }
 
+// Sale is an order line as something that was sold.
+type Sale struct {
+	SellerID, OrderID, ProductCode, LineID string
+	Type                                   marketplaceapi.OrderType
+	AcceptedAt                             time.Time // zero unless the buyer had to accept, and did
+	Price                                  string    // after all discounts, as the order's document has it
+}
+
+// SaleOf is a line of an order as something that was sold.
+func SaleOf(o Order, l marketplaceapi.OrderLine) Sale {
+	return Sale{
+		SellerID: o.SellerID, OrderID: o.OrderID, ProductCode: o.ProductCode, LineID: l.OrderLineID, Type: o.Type,
+		AcceptedAt: fromMillis(millis(o.AcceptedAt)), Price: l.CurrencyAfterDiscount,
+	}
+}
+
+// Sale finds an order line as something that was sold.
+func (tx *Tx) Sale(lineID string) (Sale, error) {
+	if s, ok := tx.desk.sale(lineID); ok {
+		return s, nil
+	}
+	o, l, err := tx.OrderOfLine(lineID)
+	return SaleOf(o, l), err
+}
+
 // AddOrder writes a new order and its lines. If LineID is its own first line, each of its lines creates an instance; otherwise all are
 // about the instance that LineID names.
 func (tx *Tx) AddOrder(o Order) error {
@@ -147,6 +172,7 @@ func (tx *Tx) AddOrder(o Order) error {
 			l.OrderLineID, o.OrderID, about, o.Status); err != nil {
 			return err
 		}
+		tx.desk.putSale(SaleOf(o, l))
 	}
 	return nil
 }
@@ -156,6 +182,9 @@ func (tx *Tx) AcceptOrder(o Order) error {
 	document, err := json.Marshal(o.Document)
 	if err != nil {
 		return err
+	}
+	for _, l := range o.Document.OrderLine {
+		tx.desk.putSale(SaleOf(o, l))
 	}
 	return errors.Join(
 		tx.exec("UPDATE orders SET accepted_at = ?, document = ? WHERE order_id = ?", millis(o.AcceptedAt), string(document), o.OrderID),

@@ -103,7 +103,7 @@ func (s *Store) checkSnapshot(ctx context.Context, name string) error {
 
 // openFile opens a file as a plain SQLite database, without the rest of a store.
 func openFile(name string) (*handle, error) {
-	return open("sqlite", "file:"+strings.NewReplacer("?", "%3f", "#", "%23").Replace(name), 1)
+	return open("file:"+strings.NewReplacer("?", "%3f", "#", "%23").Replace(name), 1)
 }
 
 // replace empties tables, and fills them from the attached snapshot if it is told to.

@@ -27,6 +27,7 @@ import (
 	"github.com/gofrs/flock"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/fault"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 	"github.com/isvkit/isvkit/sandbox/internal/secrets"
@@ -65,7 +66,8 @@ type Store struct {
 	desk             desk // the writer's
 	fresh            freshCalls
 	catalogueVersion atomic.Int64
-	products         products
+	products         versioned[catalogue.Product]
+	registrations    versioned[Registration]
 	faultRules       atomic.Pointer[[]fault.Rule] // nil: not read since they were changed
 	faultsVersion    atomic.Int64                 // grows with every change of them
 
@@ -171,7 +173,7 @@ func (s *Store) open(ctx context.Context, name, dsn string) (err error) {
 			writing = strings.Replace(dsn, "&_pragma=journal_mode", "&_pragma=auto_vacuum(2)&_pragma=journal_mode", 1)
 		}
 	}
-	if s.write, err = open("sqlite", writing, 1); err != nil {
+	if s.write, err = open(writing, 1); err != nil {
 		return err
 	}
 	s.read = s.write
@@ -186,7 +188,7 @@ func (s *Store) open(ctx context.Context, name, dsn string) (err error) {
 	if s.checkpoints, err = startCheckpoints(dsn); err != nil {
 		return err
 	}
-	if s.read, err = open("sqlite", dsn+"&_pragma=query_only(1)", 4); err != nil {
+	if s.read, err = open(dsn+"&_pragma=query_only(1)", 4); err != nil {
 		s.read = s.write
 		return err
 	}
