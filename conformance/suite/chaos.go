@@ -168,7 +168,8 @@ func (p *player) play(ctx context.Context, c *Case, call chaos.Call) (made bool,
 				defer once.Do(func() { close(out) })
 				p.make(traced, call, body)
 			})
-			<-out // so that it arrives before the next one, as a rule
+			<-out
+			_ = pause(ctx, 5*time.Millisecond) // so that it arrives before the next one, as a rule
 		case chaos.Reset:
 			joined.Go(func() { p.cut(ctx, call, body) })
 		case chaos.Heard, chaos.Lost:

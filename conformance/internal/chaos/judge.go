@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -96,9 +97,9 @@ func Judge(s *Story, events []Event) []Breach {
 	}
 	j.compare()
 	order := Rules()
-	slices.SortStableFunc(j.found, func(a, b Breach) int {
+	slices.SortStableFunc(j.found, func(a, b Breach) int { // calls at the same time come in any order, and a report must not tell which
 		at := func(name string) int { return slices.IndexFunc(order, func(r Rule) bool { return r.Name == name }) }
-		return at(a.Rule) - at(b.Rule)
+		return cmp.Or(at(a.Rule)-at(b.Rule), slices.Compare(a.Lines, b.Lines))
 	})
 	return j.found
 }
@@ -216,6 +217,7 @@ func (j *judge) blame(l *line) (requirement, why string) {
 			others = append(others, o.name)
 		}
 	}
+	slices.Sort(others)
 	// A short story has nothing in it that does not matter. In a long one an instance that was never ready says nothing about what came later.
 	const short = 8
 	if len(j.story.Calls) > short && !l.ready {
@@ -243,6 +245,7 @@ func (j *judge) blame(l *line) (requirement, why string) {
 // compare looks at the ids of all lines.
 func (j *judge) compare() {
 	owner := map[string]*line{}
+	slices.SortFunc(j.order, func(a, b *line) int { return cmp.Compare(a.name, b.name) })
 	for _, l := range j.order {
 		if len(l.ids) > 1 {
 			j.breach(OneInstance, "NEW-3", []string{l.name}, "newInstance of %s: expected one instanceId, got %d: %s", l.name, len(l.ids), quoted(l.ids))
@@ -258,7 +261,7 @@ func (j *judge) compare() {
 
 func quoted(ids []string) string {
 	var all []string
-	for _, id := range ids {
+	for _, id := range slices.Sorted(slices.Values(ids)) {
 		all = append(all, fmt.Sprintf("%q", id))
 	}
 	return strings.Join(all, ", ")
