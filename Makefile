@@ -64,7 +64,7 @@ fuzz: ## run every fuzz target for FUZZTIME (default 10000x, that many inputs)
 .PHONY: bench
 bench: ## measure, and compare with the targets; the comparison with the vendor's SDK downloads it (47 MB)
 	@mkdir -p .tmp
-	@$(GO) test -p 1 -run '^$$' -bench . -skip '^BenchmarkYear$$' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./sdk/... ./sandbox/... | tee .tmp/bench.txt
+	@$(GO) test -p 1 -run '^$$' -bench . -skip '^Benchmark(Year|Load)$$' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./sdk/... ./sandbox/... | tee .tmp/bench.txt
 	@$(GO) test -run '^$$' -bench '^BenchmarkSuite' -benchtime 1x -count $(BENCHCOUNT) ./conformance | tee -a .tmp/bench.txt
 	@cd sdk/signature/vendorbench && $(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) . | tee -a $(CURDIR)/.tmp/bench.txt
 	@$(GO) run .ci/bench.go .ci/bench-targets <.tmp/bench.txt
@@ -72,6 +72,10 @@ bench: ## measure, and compare with the targets; the comparison with the vendor'
 .PHONY: bench-year
 bench-year: ## take 10,000 instances through a year in the sandbox, and tell time and memory
 	@$(GO) test -run '^$$' -bench '^BenchmarkYear$$' -benchtime 1x -v ./sandbox
+
+.PHONY: bench-load
+bench-load: ## make 100,000 deliveries, and tell time and memory; with PostgreSQL too if ISVKIT_TEST_POSTGRES names one
+	@$(GO) test -run '^$$' -bench '^BenchmarkLoad$$' -benchtime 1x -timeout 60m -v ./sandbox
 
 .PHONY: cross
 cross: ## compile for linux, darwin and windows

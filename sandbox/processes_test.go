@@ -34,35 +34,64 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// work is a process that is killed some time.
+// work is a process that is killed some time. If it is told to wait, it delivers nothing before it reads a line.
 func work(database, provider string) error {
 	ctx := context.Background()
-	s, err := sandbox.New(ctx, sandbox.Config{Database: database, Keys: testKeys, SecretsKey: testSecretsKey, ProductionAddress: provider, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	s, err := sandbox.New(ctx, sandbox.Config{Database: database, Keys: testKeys, SecretsKey: testSecretsKey, ProductionAddress: provider, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	if err != nil {
 		return err
 	}
-	fmt.Println("ready")
+	openAPI, control := httptest.NewServer(s.OpenAPIHandler()), httptest.NewServer(s.ControlHandler())
+	fmt.Println("ready", openAPI.URL, control.URL)
+	if os.Getenv("ISVKIT_TEST_PROCESS_WAITS") != "" {
+		if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+			return err
+		}
+	}
 	return s.Run(ctx)
+}
+
+// worker is a process that works on a database.
+type worker struct {
+	openAPI, control string
+	pid              int
+	goOn             func() // ends its wait
+	kill             func()
+}
+
+// startWorker starts one, which waits before it delivers anything or does not.
+func startWorker(tb testing.TB, database, provider string, waits bool) *worker {
+	tb.Helper()
+	c := exec.CommandContext(context.Background(), os.Args[0]) // this very program
+	c.Env = append(os.Environ(), "ISVKIT_TEST_PROCESS="+database, "ISVKIT_TEST_PROCESS_PROVIDER="+provider)
+	if waits {
+		c.Env = append(c.Env, "ISVKIT_TEST_PROCESS_WAITS=yes")
+	}
+	out, err := c.StdoutPipe()
+	require.NoError(tb, err)
+	in, err := c.StdinPipe()
+	require.NoError(tb, err)
+	require.NoError(tb, c.Start())
+	w := &worker{pid: c.Process.Pid}
+	w.goOn = func() {
+		_, err := io.WriteString(in, "go on\n")
+		require.NoError(tb, err)
+	}
+	w.kill = sync.OnceFunc(func() {
+		_ = c.Process.Kill()
+		_, _ = io.Copy(io.Discard, out)
+		_ = c.Wait()
+	})
+	tb.Cleanup(w.kill)
+	_, err = fmt.Fscanf(out, "ready %s %s\n", &w.openAPI, &w.control)
+	require.NoError(tb, err)
+	return w
 }
 
 // process starts a process that works on a database, and gives what kills it.
 func process(t *testing.T, database, provider string) (kill func()) {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), os.Args[0]) // this very program
-	c.Env = append(os.Environ(), "ISVKIT_TEST_PROCESS="+database, "ISVKIT_TEST_PROCESS_PROVIDER="+provider)
-	out, err := c.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, c.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "ready\n", line)
-	kill = sync.OnceFunc(func() {
-		_ = c.Process.Kill()
-		_, _ = io.Copy(io.Discard, out)
-		_ = c.Wait()
-	})
-	t.Cleanup(kill)
-	return kill
+	return startWorker(t, database, provider, false).kill
 }
 
 // TestProcesses_AnyMayDie has three processes share the work while one after the other is killed, the one that leads among them. Every call
