@@ -107,7 +107,7 @@ func (retry) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(paus
 
 // NewRiver gives a queue on a store in PostgreSQL; [River.Run] makes it work.
 func NewRiver(ctx context.Context, s *store.Store, c *clock.Clock, work Work, shared Shared, log *slog.Logger) (*River, error) {
-	pool, schema, err := s.Pool(ctx, 8)
+	pool, schema, err := s.Pool(ctx, 6)
 	if err != nil {
 		return nil, err
 	}

@@ -31,8 +31,8 @@ import (
 const (
 	// writeConnections and readConnections are how many of each a process holds open at most. Several processes share a server, which
 	// takes 100 by default.
-	writeConnections = 12
-	readConnections  = 6
+	writeConnections = 8
+	readConnections  = 4
 	// patience is how long an update waits for a server that is away, and for others to be through with the same rows.
 	patience = 30 * time.Second
 )
