@@ -697,9 +697,8 @@ func (s *Sandbox) Snapshot(ctx context.Context, file string) error {
 	return s.store.Snapshot(ctx, file)
 }
 
-// Restore puts a snapshot in place of everything, once the attempts under way have ended; in PostgreSQL it does not wait for those, and
-// drops what comes of them. The clock goes on where it was in the
-// snapshot. The keys of the configuration stay in force, and the production address if the snapshot has none; keys of tokens and the audit
+// Restore puts a snapshot in place of everything, once the attempts under way have ended, in all processes. The clock goes on where it was in
+// the snapshot. The keys of the configuration stay in force, and the production address if the snapshot has none; keys of tokens and the audit
 // log stay as they are. A snapshot whose secrets were sealed with a key that is not in [Config.SecretsKey] is refused: what goes from one
 // sandbox in memory to another needs the same key in both.
 func (s *Sandbox) Restore(ctx context.Context, file string) error {
@@ -724,7 +723,7 @@ func (s *Sandbox) Restore(ctx context.Context, file string) error {
 	})
 }
 
-// Reset forgets everything that happened, once the attempts under way have ended (in PostgreSQL at once, see Restore): the catalogue is as at the first start, the clock
+// Reset forgets everything that happened, once the attempts under way have ended: the catalogue is as at the first start, the clock
 // shows real time. Keys and production address stay.
 func (s *Sandbox) Reset(ctx context.Context) error {
 	address := s.ProductionAddress()

@@ -92,7 +92,10 @@ func (o *Outbox) extras(ctx context.Context, call store.Call, attempt store.Atte
 		}
 		a = journaled(a, r)
 		err = o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-			return errors.Join(tx.FinishAttempt(a), tx.Awaited(a.ID))
+			if still, err := tx.Awaited(a.ID); err != nil || !still {
+				return err
+			}
+			return tx.FinishAttempt(a)
 		})
 		if err != nil {
 			return err

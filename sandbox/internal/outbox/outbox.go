@@ -343,7 +343,10 @@ func (o *Outbox) Ask(ctx context.Context, about store.About, c lifecycle.Call, d
 	}
 	made := journaled(attempt, result)
 	err = o.store.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		return errors.Join(tx.FinishAttempt(made), tx.Awaited(attempt.ID), tx.UpdateCall(call), notify(tx, call, result, true, o.clock.Now()))
+		if still, err := tx.Awaited(attempt.ID); err != nil || !still {
+			return err
+		}
+		return errors.Join(tx.FinishAttempt(made), tx.UpdateCall(call), notify(tx, call, result, true, o.clock.Now()))
 	})
 	if err == nil {
 		o.tell(ending{attempt: made, call: call, over: true, failed: call.Status != sandboxapi.CallSucceeded, fault: result.Fault}, -1)

@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -429,4 +430,58 @@ func TestRiver_AttemptsThatSomebodyAwaitedEndWithTheirProcess(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return outcome(theirs) == sandboxapi.AttemptInterrupted }, 30*time.Second, 10*time.Millisecond)
 	require.Equal(t, sandboxapi.AttemptStarted, outcome(ours), "its process lives")
+}
+
+func TestQueue_ReplaceWaitsForWhatIsUnderWay(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		began, free := make(chan struct{}), make(chan struct{})
+		var mu sync.Mutex
+		var order []string
+		note := func(what string) {
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, what)
+		}
+		b.deliver = func(context.Context, store.Call) (time.Time, error) {
+			close(began)
+			<-free
+			note("delivered")
+			return time.Time{}, nil
+		}
+		b.call("x/slow", start)
+		<-began
+		replaced := make(chan error, 1)
+		go func() {
+			replaced <- b.one(2).Replace(t.Context(), func() error { note("replaced"); return nil })
+		}()
+		time.Sleep(50 * time.Millisecond) // were it not to wait, it would be done by now
+		close(free)
+		require.NoError(t, <-replaced)
+		require.Equal(t, []string{"delivered", "replaced"}, order)
+
+		// And goes on then.
+		b.deliver = nil
+		b.call("x/next", start)
+		b.settle(1)
+		require.Len(t, b.all(), 2)
+	})
+}
+
+// TestRiver_ARestEndsWithItsProcess lets a process die while all rest.
+func TestRiver_ARestEndsWithItsProcess(t *testing.T) {
+	database := storetest.Postgres(t)
+	b := newBench(t, database, 1)
+	db, err := sql.Open("pgx", database)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	require.Eventually(t, func() bool {
+		r, err := db.ExecContext(t.Context(), "UPDATE river_queue SET paused_at = now()")
+		require.NoError(t, err)
+		n, err := r.RowsAffected()
+		require.NoError(t, err)
+		return n == 1
+	}, 30*time.Second, time.Millisecond)
+	b.call("x/y", start)
+	b.settle(0)
+	require.Len(t, b.all(), 1)
 }

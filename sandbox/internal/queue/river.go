@@ -247,8 +247,12 @@ func (q *River) do(ctx context.Context, job *river.Job[subjectJob]) error {
 		if errors.Is(q.Working(), ErrStopping) {
 			break // another process goes on
 		}
-		if mine, err := q.mine(ctx, job.JobRow, piece); err != nil || !mine {
+		mine, rests, err := q.mine(ctx, job.JobRow, piece)
+		if err != nil || !mine {
 			return err
+		}
+		if rests {
+			return river.JobSnooze(0)
 		}
 		if err := q.shared.Sync(ctx); err != nil {
 			return err
@@ -283,13 +287,14 @@ func (q *River) do(ctx context.Context, job *river.Job[subjectJob]) error {
 	return river.JobSnooze(0)
 }
 
-// mine tells whether a job was not given to another process, which the first piece of it needs not ask.
-func (q *River) mine(ctx context.Context, job *rivertype.JobRow, piece int) (mine bool, err error) {
+// mine tells whether a job was not given to another process, which the first piece of it needs not ask; and whether all are to rest.
+func (q *River) mine(ctx context.Context, job *rivertype.JobRow, piece int) (mine, rests bool, err error) {
 	if piece == 0 {
-		return true, nil
+		return true, false, nil
 	}
-	err = q.pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM river_job WHERE id = $1 AND state = 'running' AND attempt = $2)", job.ID, job.Attempt).Scan(&mine)
-	return mine, err
+	err = q.pool.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM river_job WHERE id = $1 AND state = 'running' AND attempt = $2),
+		EXISTS (SELECT 1 FROM river_queue WHERE name = $3 AND paused_at IS NOT NULL)`, job.ID, job.Attempt, jobQueue).Scan(&mine, &rests)
+	return mine, rests, err
 }
 
 // pick chooses what is to be done about a subject: what its timer demands, or else its first call.
@@ -452,14 +457,14 @@ func (q *River) tell(ctx context.Context) error {
 	}
 }
 
-// adopt ends a move of the clock whose process died.
+// adopt ends a move of the clock, or a rest, whose process died.
 func (q *River) adopt(ctx context.Context) error {
 	unlock, err := q.store.TryLock(ctx, clockLock)
 	if err != nil || unlock == nil {
 		return err
 	}
 	defer unlock()
-	return q.shared.Adopt(ctx)
+	return errors.Join(q.goOn(ctx), q.shared.Adopt(ctx))
 }
 
 // rescue gives the jobs of processes that died to others.
@@ -587,11 +592,49 @@ func (q *River) Advance(ctx context.Context, to func(now time.Time) time.Time, m
 	return steps(ctx, q, q.clock, target, q.store.NextDue, moved)
 }
 
-// Replace runs f while nobody moves the clock. An attempt that is under way then, in whichever process, ends without anything following
-// from it.
+// Replace runs f while nobody moves the clock, once what is under way in all processes has ended, and while nothing is begun. A process that
+// does not hear of it in time, because its connection is gone, ends its attempt without anything following from it.
 func (q *River) Replace(ctx context.Context, f func() error) error {
 	defer q.Look()
-	return q.Exclusively(ctx, f)
+	return q.Exclusively(ctx, func() (err error) {
+		defer func() { err = errors.Join(err, q.goOn(context.WithoutCancel(ctx))) }()
+		if err := q.rest(ctx); err != nil {
+			return err
+		}
+		return f()
+	})
+}
+
+// rest has all processes begin nothing more, and waits until nothing is under way.
+func (q *River) rest(ctx context.Context) error {
+	if err := q.client.QueuePause(ctx, jobQueue, nil); err != nil {
+		if errors.Is(err, river.ErrNotFound) { // nobody has worked yet
+			return nil
+		}
+		return err
+	}
+	wait := time.Millisecond
+	for {
+		var busy bool
+		if err := q.pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM river_job WHERE state = 'running')").Scan(&busy); err != nil || !busy {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the attempts under way: %w", ctx.Err())
+		case <-time.After(wait):
+			wait = min(2*wait, 20*time.Millisecond)
+		}
+	}
+}
+
+// goOn ends a rest, if there is one.
+func (q *River) goOn(ctx context.Context) error {
+	var rests bool
+	if err := q.pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM river_queue WHERE name = $1 AND paused_at IS NOT NULL)", jobQueue).Scan(&rests); err != nil || !rests {
+		return err
+	}
+	return q.client.QueueResume(ctx, jobQueue, nil)
 }
 
 // Exclusively runs f while no process moves the clock or replaces everything.

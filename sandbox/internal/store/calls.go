@@ -352,9 +352,14 @@ func (tx *Tx) Await(attemptID int64) error {
 	return tx.exec("INSERT INTO awaited (attempt_id, process) VALUES (?, ?)", attemptID, process)
 }
 
-// Awaited notes that it is not any more.
-func (tx *Tx) Awaited(attemptID int64) error {
-	return tx.exec("DELETE FROM awaited WHERE attempt_id = ?", attemptID)
+// Awaited notes that it is not any more, and tells whether it was: everything may have been replaced meanwhile, or its process taken for dead.
+func (tx *Tx) Awaited(attemptID int64) (bool, error) {
+	r, err := tx.tx.ExecContext(tx.ctx, "DELETE FROM awaited WHERE attempt_id = ?", attemptID)
+	if err != nil {
+		return false, err
+	}
+	n, err := r.RowsAffected()
+	return n == 1, err
 }
 
 // AttemptFilter chooses attempts; what is empty chooses all.

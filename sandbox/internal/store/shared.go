@@ -330,7 +330,10 @@ func (s *Store) InterruptAwaited(ctx context.Context, alive func(process int32) 
 			continue
 		}
 		if err := s.UpdateQuietly(ctx, func(tx *Tx) error {
-			return errors.Join(tx.exec("UPDATE attempts SET outcome = 'interrupted', detail = '"+stopped+"' WHERE attempt_id = ? AND outcome = 'started'", a.attemptID), tx.Awaited(a.attemptID))
+			if still, err := tx.Awaited(a.attemptID); err != nil || !still {
+				return err
+			}
+			return tx.exec("UPDATE attempts SET outcome = 'interrupted', detail = '"+stopped+"' WHERE attempt_id = ? AND outcome = 'started'", a.attemptID)
 		}); err != nil {
 			return err
 		}
