@@ -316,8 +316,11 @@ func judge(t *testing.T, call store.Call, journal []store.Attempt, before int64,
 // (make crash).
 func TestCrash_NothingIsLostAndNothingIsDoneTwice(t *testing.T) {
 	orders, deaths := 200, 5
-	if os.Getenv("ISVKIT_TEST_CRASH") == "full" {
+	switch {
+	case os.Getenv("ISVKIT_TEST_CRASH") == "full":
 		orders, deaths = 2000, 20
+	case underRace:
+		orders, deaths = 50, 3
 	}
 	began := time.Now()
 	undisturbed, none := live(t, filepath.Join(t.TempDir(), "sandbox.db"), 1, orders, nil, nil)
