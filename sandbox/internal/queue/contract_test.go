@@ -485,3 +485,28 @@ func TestRiver_ARestEndsWithItsProcess(t *testing.T) {
 	b.settle(0)
 	require.Len(t, b.all(), 1)
 }
+
+// TestRiver_AJobThatNeverReachedItsProcessIsReplaced has the server take note that a job was handed to a process that knows nothing of it.
+func TestRiver_AJobThatNeverReachedItsProcessIsReplaced(t *testing.T) {
+	database := storetest.Postgres(t)
+	b := newBench(t, database, 1)
+	db, err := sql.Open("pgx", database)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	require.Eventually(t, func() bool {
+		r, err := db.ExecContext(t.Context(), "UPDATE river_queue SET paused_at = NULL") // it works
+		require.NoError(t, err)
+		n, err := r.RowsAffected()
+		require.NoError(t, err)
+		return n == 1
+	}, 30*time.Second, time.Millisecond)
+	_, err = db.ExecContext(t.Context(), `INSERT INTO river_job (state, queue, kind, args, attempt, attempted_at, attempted_by, max_attempts, priority)
+		VALUES ('running', 'subjects', 'subject', '{"subject": "x/y"}', 1, now(), ARRAY[$1::text], 100, 1)`, fmt.Sprintf("sandbox-%d", b.one(0).store.Process()))
+	require.NoError(t, err)
+	require.NoError(t, b.one(0).store.UpdateQuietly(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.AddCall(call("x/y", start.Add(time.Hour)))
+		return err
+	}))
+	b.advance(0, 2*time.Hour)
+	require.Len(t, b.all(), 1)
+}

@@ -46,6 +46,8 @@ type River struct {
 	working context.Context //nolint:containedctx // of the work: over when Run ends, whatever River says
 	stop    context.CancelFunc
 
+	missing map[int64]int // jobs that this process was not at when it looked last, and their attempts
+
 	mu       sync.Mutex
 	running  bool
 	draining bool
@@ -394,13 +396,19 @@ func (q *River) Look() {
 func (q *River) lead(ctx context.Context) {
 	ticker := time.NewTicker(lead)
 	defer ticker.Stop()
-	var rescued time.Time
+	var rescued, looked time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		case <-q.wake:
+		}
+		if now := time.Now(); now.Sub(looked) > 2*rescue {
+			looked = now
+			if err := q.lost(ctx); err != nil && ctx.Err() == nil && !store.Away(err) {
+				q.log.Warn("queue: cannot look for lost jobs", "error", err)
+			}
 		}
 		if !q.store.Leads(ctx) {
 			continue
@@ -508,12 +516,49 @@ func (q *River) rescue(ctx context.Context) error {
 	})
 }
 
+// lost replaces jobs that were handed to this process without reaching it: the server took note, and the connection broke before its answer
+// came. They are those that it was not at in two looks.
+func (q *River) lost(ctx context.Context) error {
+	me := processName(q.store.Process())
+	rows, err := q.pool.Query(ctx, "SELECT id, attempt FROM river_job WHERE state = 'running' AND queue = $1 AND attempted_by[array_upper(attempted_by, 1)] = $2", jobQueue, me)
+	if err != nil {
+		return err
+	}
+	type running struct {
+		ID      int64
+		Attempt int
+	}
+	jobs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[running])
+	if err != nil {
+		return err
+	}
+	missing := map[int64]int{}
+	var ids []int64
+	q.mu.Lock()
+	for _, j := range jobs {
+		if q.sellers.pieces[j.ID] != nil {
+			continue
+		}
+		missing[j.ID] = j.Attempt
+		if q.missing[j.ID] == j.Attempt {
+			ids = append(ids, j.ID)
+		}
+	}
+	q.mu.Unlock()
+	q.missing = missing
+	if len(ids) == 0 {
+		return nil
+	}
+	q.log.Info("queue: going on where a connection broke", "jobs", len(ids))
+	return q.replace(ctx, ids, []string{me})
+}
+
 // replace ends jobs and puts others in their place. A process that was taken for dead, as its connection was lost, may come to the end of a
 // job that it still believes to have: River would then end the one that another process is at, were it the same.
 func (q *River) replace(ctx context.Context, ids []int64, dead []string) error {
 	return pgx.BeginFunc(ctx, q.pool, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `UPDATE river_job SET state = 'discarded', finalized_at = now() WHERE id = ANY($1) AND state = 'running'
-			AND attempted_by[array_upper(attempted_by, 1)] = ANY($2) RETURNING args->>'subject', args->>'lane'`, ids, dead)
+			AND attempted_by[array_upper(attempted_by, 1)] = ANY($2) RETURNING args->>'subject', coalesce(args->>'lane', '')`, ids, dead)
 		if err != nil {
 			return err
 		}
