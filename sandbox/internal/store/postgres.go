@@ -373,14 +373,25 @@ func (s *Store) once(ctx context.Context, f func(tx *Tx) error, quiet bool) (why
 	return final, nil
 }
 
+// survived asks for what became of a transaction, unless the server was started anew since its begin and does not know of it: one that crashed
+// may have forgotten the numbers of transactions of its last moments, and gives them to others. What it knows of it has written at the end of
+// its recovery, before it takes connections.
+const survived = `SELECT s.known, CASE WHEN s.known THEN pg_xact_status($1::text::xid8) END
+	FROM (SELECT extract(epoch FROM pg_postmaster_start_time())::text = $2::text
+	OR $1::text::numeric < split_part(next_xid, ':', 1)::numeric * 4294967296 + split_part(next_xid, ':', 2)::numeric AS known FROM pg_control_checkpoint()) AS s`
+
 // asked finds out what became of a transaction whose commit was not answered.
 func (s *Store) asked(ctx context.Context, number string, lost error) (committed bool, why outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
 		var status sql.NullString
-		err := s.read.db.QueryRowContext(ctx, "SELECT pg_xact_status($1::text::xid8)", number).Scan(&status)
+		var known bool
+		xid, began, _ := strings.Cut(number, " ")
+		err := s.read.db.QueryRowContext(ctx, survived, xid, began).Scan(&known, &status)
 		switch {
+		case err == nil && !known:
+			return false, away, lost
 		case err != nil || status.String == "in progress":
 		case status.String == "committed":
 			return true, final, nil
@@ -411,7 +422,7 @@ func (t *serverTx) note(err error) error {
 }
 
 // beginning waits for whoever replaces everything, before the transaction sees anything.
-const beginning = "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE setting IN ROW SHARE MODE; SELECT pg_current_xact_id()::text"
+const beginning = "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE setting IN ROW SHARE MODE; SELECT pg_current_xact_id()::text || ' ' || extract(epoch FROM pg_postmaster_start_time())"
 
 // begin begins and gives the transaction's number.
 func (t *serverTx) begin(ctx context.Context) (number string, err error) {
