@@ -364,12 +364,13 @@ func run(ctx context.Context, opts Options, before func(context.Context, *suite.
 	ctx, cancel := context.WithTimeout(ctx, opts.Timeout)
 	defer cancel()
 
-	env := &suite.Env{
+	env := (&suite.Env{
 		Target: opts.Target, Replicas: opts.Replicas, Seed: opts.Seed, BaseKey: opts.BaseKey, GeneralKey: opts.GeneralKey, Client: opts.Client,
 		KitKey: opts.KitKey, KitPublicKey: opts.publicKey(), V1Key: opts.V1Key, LicenseKey: opts.LicenseKey, SK: opts.SK,
 		Charging: opts.Charging, With: opts.With, Readings: plan.Readings,
 		AnswerLimit: opts.AnswerLimit, ReadyLimit: opts.ReadyLimit, UsageWait: opts.UsageWait, PollEvery: 100 * time.Millisecond,
-	}
+	}).Open()
+
 	var ours atomic.Pointer[string]
 	closeMarket, err := openMarket(ctx, &opts, env, &ours)
 	if err != nil {
@@ -489,11 +490,11 @@ func runChecks(ctx context.Context, env *suite.Env, opts *Options, plan *selecti
 			opts.Progress(done, all)
 		}
 	}
-	each := func(after bool) {
+	each := func(parallel int, which func(*suite.Check) bool) {
 		var wg sync.WaitGroup
-		slots := make(chan struct{}, opts.Parallel)
+		slots := make(chan struct{}, parallel)
 		for n := range plan.Entries {
-			if plan.Entries[n].Check.After != after {
+			if !which(&plan.Entries[n].Check) {
 				continue
 			}
 			slots <- struct{}{}
@@ -504,12 +505,13 @@ func runChecks(ctx context.Context, env *suite.Env, opts *Options, plan *selecti
 		}
 		wg.Wait()
 	}
-	each(false)
+	each(opts.Parallel, func(c *suite.Check) bool { return !c.Alone && !c.After })
+	each(1, func(c *suite.Check) bool { return c.Alone && !c.After })
 	env.AwaitUsage(ctx)
 	if plan.NotSelected > 0 && slices.ContainsFunc(plan.Entries, func(e selection.Entry) bool { return e.Check.After && e.Reason == "" }) {
 		env.Warm(ctx)
 	}
-	each(true)
+	each(opts.Parallel, func(c *suite.Check) bool { return c.After })
 	return results
 }
 

@@ -272,6 +272,10 @@ func (e *Env) transmit(ctx context.Context, r curl.Request, params string) (*Ans
 		name, value, _ := strings.Cut(line, ":")
 		req.Header.Set(name, strings.TrimSpace(value))
 	}
+	if req.Header.Get("Transfer-Encoding") == "chunked" {
+		req.Header.Del("Transfer-Encoding") // of which the client takes care
+		req.ContentLength = -1
+	}
 	start := time.Now()
 	a := e.receive(req)
 	if a.Err != nil {
@@ -315,12 +319,28 @@ func (e *Env) register(ctx context.Context, request string, a *Answer) {
 	var call struct {
 		Activity    string `json:"activity"`
 		OrderLineID string `json:"orderLineId"`
+		InstanceID  string `json:"instanceId"`
 		TestFlag    string `json:"testFlag"`
 	}
-	if json.Unmarshal([]byte(request), &call) != nil || call.Activity != "newInstance" || call.TestFlag == "1" || a.Refused() || a.InstanceID == "" {
+	if json.Unmarshal([]byte(request), &call) != nil || call.TestFlag == "1" {
 		return
 	}
-	_ = e.Market.RegisterInstance(ctx, call.OrderLineID, a.InstanceID)
+	if call.Activity == "releaseInstance" && a.Succeeded() {
+		e.mu.Lock()
+		if _, known := e.released[call.InstanceID]; !known {
+			e.released[call.InstanceID] = time.Now()
+		}
+		e.mu.Unlock()
+	}
+	if call.Activity != "newInstance" || a.Refused() || a.InstanceID == "" {
+		return
+	}
+	e.mu.Lock()
+	metered := e.metered[call.OrderLineID]
+	e.mu.Unlock()
+	if metered {
+		_ = e.Market.RegisterInstance(ctx, call.OrderLineID, a.InstanceID)
+	}
 }
 
 // maxAnswer is far above a query for 100 instances with every field at its limit, which is below 1 MB.
@@ -389,6 +409,12 @@ type Instance struct {
 // Order makes an order and tells the marketplace about it.
 func (c *Case) Order(ctx context.Context, kind marketplaceapi.OrderType, lines int) marketplaceapi.OrderInfo {
 	order := c.newOrder(kind, lines)
+	c.register(ctx, order)
+	return order
+}
+
+// register tells the marketplace about an order.
+func (c *Case) register(ctx context.Context, order marketplaceapi.OrderInfo) {
 	if err := c.env.Market.RegisterOrder(ctx, order); err != nil {
 		if ctx.Err() != nil {
 			panic(stopped{Error})
@@ -396,7 +422,13 @@ func (c *Case) Order(ctx context.Context, kind marketplaceapi.OrderType, lines i
 		c.abort("register order %s at the marketplace: %v", order.OrderID, err)
 	}
 	c.orders = append(c.orders, order)
-	return order
+	c.env.mu.Lock()
+	defer c.env.mu.Unlock()
+	for _, line := range order.OrderLine {
+		if line.ChargingMode == marketplaceapi.ChargingOnDemand || line.ChargingMode == marketplaceapi.ChargingPackage {
+			c.env.metered[line.OrderLineID] = true
+		}
+	}
 }
 
 // New sends newInstance for a line and expects it to be accepted, with an instance id.
@@ -499,24 +531,40 @@ func (c *Case) Must(ctx context.Context, body Body) *Answer {
 	return a
 }
 
+// common is an instance that several checks use.
+type common struct {
+	once     sync.Once
+	instance *Instance
+	problem  string // why there is none
+}
+
 // Shared is an instance that all checks share; it may be asked about and nothing else.
 func (c *Case) Shared(ctx context.Context) *Instance {
+	return c.common(ctx, &c.env.shared, "the shared instance")
+}
+
+// Target is an instance for calls that must be refused. Some ISVs carry them out, so nothing may rest on its state.
+func (c *Case) Target(ctx context.Context) *Instance {
+	return c.common(ctx, &c.env.target, "the instance for calls that must be refused")
+}
+
+func (c *Case) common(ctx context.Context, i *common, name string) *Instance {
 	e := c.env
-	e.sharedOnce.Do(func() {
-		open := Check{ID: "the shared instance", Run: func(ctx context.Context, c *Case) { e.shared = c.Open(ctx) }}
+	i.once.Do(func() {
+		open := Check{ID: name, Run: func(ctx context.Context, c *Case) { i.instance = c.Open(ctx) }}
 		mode := (&Check{}).Mode(e.Charging)
 		if r := Execute(ctx, e, &open, mode); r.Status != Pass {
-			e.shared = nil
-			e.sharedErr = "it needs an instance: " + strings.Join(r.Messages, "; ")
+			i.instance = nil
+			i.problem = "it needs an instance: " + strings.Join(r.Messages, "; ")
 		}
 	})
-	if e.shared == nil {
+	if i.instance == nil {
 		if ctx.Err() != nil {
 			panic(stopped{Error})
 		}
-		c.skip(e.sharedErr)
+		c.skip(i.problem)
 	}
-	return e.shared
+	return i.instance
 }
 
 // StillOpen expects an instance to be answered by queryInstance after something that must not have touched it.

@@ -46,6 +46,8 @@ type Check struct {
 	Replicas bool
 	// Waits says that the check waits for usage, and that it only runs with UsageWait.
 	Waits bool
+	// Alone runs the check when no other is at work, because it may disturb them.
+	Alone bool
 	// After runs the check once all others have ended, because it judges what they saw.
 	After bool
 
@@ -101,7 +103,10 @@ func (c *Check) Missing(e *Env) string {
 func All() []Check {
 	return slices.Concat(
 		signingChecks(),
+		forgeryChecks(),
+		windowChecks(),
 		answerChecks(),
+		shapeChecks(),
 		newInstanceChecks(),
 		queryInstanceChecks(),
 		refreshChecks(),
@@ -109,11 +114,17 @@ func All() []Check {
 		releaseChecks(),
 		upgradeChecks(),
 		changeCheckChecks(),
+		sequenceChecks(),
+		replicaChecks(),
 		orderNotifyChecks(),
 		parameterChecks(),
+		robustChecks(),
 		debugChecks(),
+		debugTraceChecks(),
 		usageChecks(),
+		billingChecks(),
 		orderQueryChecks(),
+		orderingChecks(),
 		kitChecks(),
 		v1Checks(),
 		licenceChecks(),

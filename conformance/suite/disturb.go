@@ -25,9 +25,6 @@ const (
 func (e *Env) disturb(about string, kind disturbance, times int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.disturbed == nil {
-		e.disturbed = map[string]*struckOff{}
-	}
 	e.disturbed[about] = &struckOff{kind: kind, left: times}
 }
 

@@ -6,7 +6,9 @@ import (
 	"crypto/rsa"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,11 +78,12 @@ type Env struct {
 	opened    []string // order ids of real newInstance calls that succeeded
 	pushed    chan struct{}
 	disturbed map[string]*struckOff // by order or instance
+	released  map[string]time.Time  // instances that a real call has released
+	metered   map[string]bool       // order lines that usage is pushed for
+	invented  []string              // instances that debug calls have made up
 	clock     clock                 // of the ISV
 
-	sharedOnce sync.Once
-	shared     *Instance
-	sharedErr  string
+	shared, target common
 
 	tourOnce sync.Once
 	tour     []stop
@@ -99,6 +102,12 @@ type callRecord struct {
 	what     string
 	answer   *Answer
 	duration time.Duration
+}
+
+// Open makes an Env ready for its checks.
+func (e *Env) Open() *Env {
+	e.released, e.metered, e.disturbed = map[string]time.Time{}, map[string]bool{}, map[string]*struckOff{}
+	return e
 }
 
 // Observe records a request that the ISV made to the marketplace.
@@ -150,6 +159,25 @@ func (e *Env) recorded() []callRecord {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return append([]callRecord(nil), e.calls...)
+}
+
+func (e *Env) releasedAt() map[string]time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return maps.Clone(e.released)
+}
+
+// invent remembers an instance that only debug calls know.
+func (e *Env) invent(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.invented = append(e.invented, id)
+}
+
+func (e *Env) inventedIDs() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.invented)
 }
 
 func (e *Env) markOpened(orderID string) {

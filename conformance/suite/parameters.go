@@ -3,6 +3,7 @@ package suite
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/sandbox/curl"
@@ -18,6 +19,19 @@ func baseQuery(ctx context.Context, c *Case) Body { return queryInstance(c.Share
 func baseRefresh(ctx context.Context, c *Case) Body {
 	return refreshInstance(c.Order(ctx, marketplaceapi.OrderRenew, 1), c.Open(ctx).ID, "RENEWAL", inAYear())
 }
+
+// refusedRefresh and so on are for calls that must be refused.
+func refusedRefresh(ctx context.Context, c *Case) Body {
+	return refreshInstance(c.Order(ctx, marketplaceapi.OrderRenew, 1), c.Target(ctx).ID, "RENEWAL", inAYear())
+}
+func refusedStatus(ctx context.Context, c *Case) Body {
+	return updateStatus(c.Target(ctx).ID, "FREEZE")
+}
+func refusedUpgrade(ctx context.Context, c *Case) Body {
+	return upgradeInstance(c.Order(ctx, marketplaceapi.OrderChange, 1), c.Target(ctx).ID)
+}
+func refusedChangeCheck(ctx context.Context, c *Case) Body { return changeCheck(c.Target(ctx).ID) }
+
 func baseStatus(ctx context.Context, c *Case) Body { return updateStatus(c.Open(ctx).ID, "FREEZE") }
 func baseRelease(ctx context.Context, c *Case) Body {
 	return releaseInstance(c.Open(ctx).ID)
@@ -27,40 +41,97 @@ func baseUpgrade(ctx context.Context, c *Case) Body {
 	return upgradeInstance(c.Order(ctx, marketplaceapi.OrderChange, 1), c.Open(ctx).ID)
 }
 
-// calls are the calls whose parameters are checked, with those that they cannot be carried out without and the other mandatory
-// ones.
-var calls = []struct {
+// callUnderTest is a call whose parameters are checked one by one.
+type callUnderTest struct {
 	slug       string
 	activity   string
 	base       base
-	essential  []string
-	other      []string
+	refused    base     // to be spoilt, where that needs no instance of its own
+	essential  []string // it cannot be carried out without them
+	other      []string // the other mandatory ones
+	long       []string // whose length is checked
 	charging   []string
 	capability string
-}{
-	{"new-instance", "newInstance", baseNew, []string{"orderId", "orderLineId"}, []string{"businessId"}, nil, ""},
-	{"query-instance", "queryInstance", baseQuery, []string{"instanceId"}, nil, nil, ""},
-	{"refresh-instance", "refreshInstance", baseRefresh, []string{"instanceId", "expireTime"}, []string{"scene", "orderId", "orderLineId"}, beyondOneTime, ""},
-	{"instance-status", "updateInstanceStatus", baseStatus, []string{"instanceId", "status"}, nil, []string{Period}, ""},
-	{"release-instance", "releaseInstance", baseRelease, []string{"instanceId"}, nil, nil, ""},
-	{"upgrade-instance", "upgradeInstance", baseUpgrade, []string{"instanceId", "orderId"}, []string{"orderLineId"}, []string{Period}, Upgrade},
 }
 
-func missingChecks() []Check {
+var calls = []callUnderTest{
+	{"new-instance", "newInstance", baseNew, baseNew, []string{"orderId", "orderLineId"}, []string{"businessId"}, []string{"orderId", "orderLineId"}, nil, ""},
+	{"query-instance", "queryInstance", baseQuery, baseQuery, []string{"instanceId"}, nil, []string{"instanceId"}, nil, ""},
+	{"refresh-instance", "refreshInstance", baseRefresh, refusedRefresh, []string{"instanceId", "expireTime"}, []string{"scene", "orderId", "orderLineId"}, []string{"instanceId"}, beyondOneTime, ""},
+	{"instance-status", "updateInstanceStatus", baseStatus, refusedStatus, []string{"instanceId", "status"}, nil, []string{"instanceId"}, []string{Period}, ""},
+	{"release-instance", "releaseInstance", baseRelease, baseRelease, []string{"instanceId"}, nil, nil, nil, ""},
+	{"upgrade-instance", "upgradeInstance", baseUpgrade, refusedUpgrade, []string{"instanceId", "orderId"}, []string{"orderLineId"}, []string{"instanceId"}, []string{Period}, Upgrade},
+	{"change-check", "changeInstanceCheck", baseChangeCheck, refusedChangeCheck, nil, []string{"instanceId", "productInfo"}, []string{"instanceId"}, []string{Period}, ChangeCheck},
+	{"order-notify", "orderNotify", baseNotify, baseNotify, nil, []string{"orderId", "orderLineId"}, []string{"orderId", "orderLineId"}, nil, OrderNotify},
+}
+
+// spoilt are the ways in which each mandatory parameter is spoilt, one at a time.
+var spoilt = []struct {
+	id, title, what  string // formats with the call and the parameter
+	essential, other string // requirements
+	spoil            func(b Body, param string) Body
+}{
+	{"%s-needs-%s", "%s without %s is refused", "%s without %s", "PAR-1", "PAR-2", Body.Without},
+	{"%s-with-empty-%s-is-refused", "%s with an empty %s is refused", "%s with an empty %s", "PAR-4", "PAR-4", func(b Body, p string) Body { return b.With(p, "") }},
+	{"%s-with-null-as-%s-is-refused", "%s with null as %s is refused", "%s with null as %s", "PAR-4", "PAR-4", func(b Body, p string) Body { return b.With(p, nil) }},
+	{"%s-with-object-as-%s-is-refused", "%s with an object as %s is refused without a crash", "%s with an object as %s", "PAR-5", "PAR-5", func(b Body, p string) Body {
+		return b.With(p, map[string]any{"id": b[p]})
+	}},
+}
+
+func spoiltChecks() []Check {
 	var checks []Check
 	for _, call := range calls {
 		for n, params := range [][]string{call.essential, call.other} {
 			for _, p := range params {
-				checks = append(checks, Check{
-					ID:          fmt.Sprintf("parameters/%s-needs-%s", call.slug, kebab(p)),
-					Requirement: []string{"PAR-1", "PAR-2"}[n],
-					Title:       fmt.Sprintf("%s without %s is refused", call.activity, p),
-					Charging:    call.charging, Capability: call.capability,
-					Run: func(ctx context.Context, c *Case) {
-						c.WantRefused(call.activity+" without "+p, c.Send(ctx, call.base(ctx, c).Without(p)))
-					},
-				})
+				for _, s := range spoilt {
+					if p == "productInfo" && s.essential == "PAR-5" {
+						continue // it is an object
+					}
+					checks = append(checks, Check{
+						ID: "parameters/" + fmt.Sprintf(s.id, call.slug, kebab(p)), Requirement: []string{s.essential, s.other}[n],
+						Title:    fmt.Sprintf(s.title, call.activity, p),
+						Charging: call.charging, Capability: call.capability,
+						Run: func(ctx context.Context, c *Case) {
+							a := c.Send(ctx, s.spoil(call.refused(ctx, c), p))
+							what := fmt.Sprintf(s.what, call.activity, p)
+							if s.essential == "PAR-5" {
+								c.refusedCalmly(what, a)
+								return
+							}
+							c.WantRefused(what, a)
+						},
+					})
+				}
 			}
+		}
+		for _, p := range call.long {
+			checks = append(checks, Check{
+				ID: fmt.Sprintf("parameters/%s-with-over-long-%s-is-refused", call.slug, kebab(p)), Requirement: "PAR-6",
+				Title:    fmt.Sprintf("%s with %s of 300 characters is refused without a crash", call.activity, p),
+				Charging: call.charging, Capability: call.capability,
+				Run: func(ctx context.Context, c *Case) {
+					c.refusedCalmly(fmt.Sprintf("%s with %s of 300 characters", call.activity, p), c.Send(ctx, call.refused(ctx, c).With(p, tooLong(299))))
+				},
+			})
+		}
+		if call.slug != "query-instance" { // which has checks of its own
+			checks = append(checks, Check{
+				ID: "parameters/" + call.slug + "-ignores-unknown-parameters", Requirement: "PAR-8",
+				Title:    call.activity + " with a parameter that the contract does not know succeeds",
+				Charging: call.charging, Capability: call.capability,
+				Run: func(ctx context.Context, c *Case) {
+					body := call.base(ctx, c)
+					var plain *Answer
+					if call.slug == "change-check" { // which may be answered no
+						plain = c.Send(ctx, body)
+					}
+					a := c.Send(ctx, body.With("channelCode", "direct"))
+					if ok := a.Succeeded() || a.InProgress() && call.slug == "new-instance" || plain != nil && a.Code == plain.Code; !ok {
+						c.Errorf("%s with an additional parameter: expected it to be ignored, got %v", call.activity, a)
+					}
+				},
+			})
 		}
 	}
 	return checks
@@ -97,7 +168,7 @@ func (c *Case) refusedCalmly(what string, a *Answer) {
 }
 
 func parameterChecks() []Check {
-	return append(missingChecks(), []Check{
+	return append(spoiltChecks(), []Check{
 		{
 			ID: "parameters/missing-parameter-has-its-code", Requirement: "PAR-3", Title: "A missing mandatory parameter is answered with 000002",
 			Run: func(ctx context.Context, c *Case) {
@@ -113,27 +184,6 @@ func parameterChecks() []Check {
 						c.WantCode(b.what, a, "000002")
 					}
 				}
-			},
-		},
-		{
-			ID: "parameters/null-counts-as-missing", Requirement: "PAR-4", Title: "A mandatory parameter that is null is refused",
-			Run: func(ctx context.Context, c *Case) {
-				c.refusedCalmly("newInstance with orderLineId null", c.Send(ctx, baseNew(ctx, c).With("orderLineId", nil)))
-				c.refusedCalmly("releaseInstance with instanceId null", c.Send(ctx, releaseInstance("").With("instanceId", nil)))
-			},
-		},
-		{
-			ID: "parameters/empty-text-counts-as-missing", Requirement: "PAR-4", Title: "A mandatory parameter that is empty is refused",
-			Run: func(ctx context.Context, c *Case) {
-				c.WantRefused("newInstance with an empty orderLineId", c.Send(ctx, baseNew(ctx, c).With("orderLineId", "")))
-				c.WantRefused("queryInstance with an empty instanceId", c.Send(ctx, queryInstance("")))
-			},
-		},
-		{
-			ID: "parameters/object-instead-of-text-is-refused", Requirement: "PAR-5", Title: "An object where a text is expected is refused without a crash",
-			Run: func(ctx context.Context, c *Case) {
-				body := baseNew(ctx, c)
-				c.refusedCalmly("newInstance with an object for orderId", c.Send(ctx, body.With("orderId", map[string]any{"id": body["orderId"]})))
 			},
 		},
 		{
@@ -192,15 +242,55 @@ func parameterChecks() []Check {
 		{
 			ID: "parameters/unknown-status-is-refused", Requirement: "PAR-11", Title: "A status that does not exist is refused", Charging: []string{Period},
 			Run: func(ctx context.Context, c *Case) {
-				i := c.Open(ctx)
-				c.WantRefused("updateInstanceStatus with the status MELT", c.Send(ctx, updateStatus(i.ID, "MELT")))
+				c.WantRefused("updateInstanceStatus with the status MELT", c.Send(ctx, refusedStatus(ctx, c).With("status", "MELT")))
+			},
+		},
+		{
+			ID: "parameters/unknown-scene-is-refused", Requirement: "PAR-11", Title: "A scene that does not exist is refused", Charging: beyondOneTime,
+			Run: func(ctx context.Context, c *Case) {
+				c.WantRefused("refreshInstance with the scene PAINTING", c.Send(ctx, refusedRefresh(ctx, c).With("scene", "PAINTING")))
+			},
+		},
+		{
+			ID: "parameters/impossible-expiry-is-refused", Requirement: "PAR-11", Title: "An expireTime in the thirteenth month is refused", Charging: beyondOneTime,
+			Run: func(ctx context.Context, c *Case) {
+				c.WantRefused("refreshInstance with the expireTime 20301301000000", c.Send(ctx, refusedRefresh(ctx, c).With("expireTime", "20301301000000")))
+			},
+		},
+		{
+			ID: "parameters/date-alone-as-expiry-is-refused", Requirement: "PAR-11", Title: "An expireTime of a date without a time is refused", Charging: beyondOneTime,
+			Run: func(ctx context.Context, c *Case) {
+				c.WantRefused("refreshInstance with the expireTime 20301231", c.Send(ctx, refusedRefresh(ctx, c).With("expireTime", "20301231")))
+			},
+		},
+		{
+			ID: "parameters/longest-business-id-is-accepted", Requirement: "PAR-12", Title: "A businessId of 64 characters is accepted",
+			Run: func(ctx context.Context, c *Case) {
+				c.accepts("newInstance with a businessId of 64 characters", c.Send(ctx, baseNew(ctx, c).With("businessId", c.ids.hex(32))))
+			},
+		},
+		{
+			ID: "parameters/longest-order-is-accepted", Requirement: "PAR-12", Title: "An orderLineId of 64 characters, and an orderId that goes with it, are accepted",
+			Run: func(ctx context.Context, c *Case) {
+				order := c.newOrder(marketplaceapi.OrderNew, 1)
+				order.OrderID += strings.ToUpper(c.ids.hex(32))[:64-len("-000001")-len(order.OrderID)]
+				order.OrderLine[0].OrderLineID = order.OrderID + "-000001"
+				c.register(ctx, order)
+				c.accepts("newInstance with an orderLineId of 64 characters", c.Send(ctx, c.newInstance(order, 0)))
 			},
 		},
 		{
 			ID: "parameters/text-as-expiry-is-refused", Requirement: "PAR-11", Title: "An expireTime that is no time is refused", Charging: beyondOneTime,
 			Run: func(ctx context.Context, c *Case) {
-				c.WantRefused("refreshInstance with the expireTime \"tomorrow\"", c.Send(ctx, baseRefresh(ctx, c).With("expireTime", "tomorrow")))
+				c.WantRefused("refreshInstance with the expireTime \"tomorrow\"", c.Send(ctx, refusedRefresh(ctx, c).With("expireTime", "tomorrow")))
 			},
 		},
 	}...)
+}
+
+// accepts expects newInstance to be accepted, now or later.
+func (c *Case) accepts(what string, a *Answer) {
+	if !a.Succeeded() && !a.InProgress() {
+		c.Errorf("%s: expected 000000 or 000004, got %v", what, a)
+	}
 }

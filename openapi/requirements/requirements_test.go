@@ -60,7 +60,7 @@ func sources(t *testing.T) []string {
 
 func TestRequirements_AreWellFormed(t *testing.T) {
 	set, known := load(t), sources(t)
-	shape := regexp.MustCompile(`^(SIG|ANS|NEW|QRY|REF|STA|REL|UPG|CHK|NTF|DBG|PAR|USE|ORD|KIT|V1|LIC)-[1-9][0-9]*$`)
+	shape := regexp.MustCompile(`^(SIG|ANS|NEW|QRY|REF|STA|REL|UPG|CHK|NTF|DBG|PAR|ROB|SEQ|USE|ORD|KIT|V1|LIC)-[1-9][0-9]*$`)
 	seen := map[string]bool{}
 	for _, r := range set.Requirements {
 		assert.Regexp(t, shape, r.ID)

@@ -64,8 +64,8 @@ type Variation struct {
 	// Timestamp is sent and signed instead of the time. Use Without for an empty one.
 	Timestamp string
 
-	// Nonce is sent and signed instead of a random one.
-	Nonce string
+	// NonceLength is how many characters the nonce has. Default: as many as there are.
+	NonceLength int
 
 	// Without names parameters to leave out: signature, timestamp, nonce, whatever they are called in the scheme. The signature is
 	// computed as if they were empty. The timestamp of a V1 kit call is part of its body.
@@ -123,8 +123,8 @@ func (r Request) Params(key string, now time.Time, nonce string) (string, error)
 	if r.lacks("timestamp") {
 		timestamp = ""
 	}
-	if r.Nonce != "" {
-		nonce = r.Nonce
+	if r.NonceLength > 0 {
+		nonce = strings.Repeat(nonce, r.NonceLength/len(nonce)+1)[:r.NonceLength]
 	}
 	if r.lacks("nonce") {
 		nonce = ""
@@ -226,7 +226,7 @@ func (r Request) method() string {
 // plain reports whether the shell function call can send r, once address and key are set.
 func (r Request) plain() bool {
 	return r.method() == "POST" && len(r.Header) == 0 && r.Signed == "" && r.Key == "" && r.Offset == 0 && r.Timestamp == "" && len(r.Without) == 0 && len(r.Empty) == 0 &&
-		r.Signature == AsComputed && r.Nonce == "" && r.Before == "" && r.After == "" && !r.RawToken && !r.Again
+		r.Signature == AsComputed && r.NonceLength == 0 && r.Before == "" && r.After == "" && !r.RawToken && !r.Again
 }
 
 // Line gives one line for sh that sends the requests one after the other, each with a timestamp and a nonce of its own, and
@@ -327,14 +327,14 @@ func (r Request) steps(key, body string) []string {
 		sign += " " + Quote(r.Timestamp)
 	case r.Offset != 0:
 		sign += fmt.Sprintf(" $(($(date +%%s)%+d))000", int(r.Offset/time.Second))
-	case r.lacks("nonce"), r.Nonce != "":
+	case r.lacks("nonce"), r.NonceLength > 0:
 		sign += " $(date +%s)000"
 	}
 	switch {
 	case r.lacks("nonce"):
 		sign += " ''"
-	case r.Nonce != "":
-		sign += " " + Quote(r.Nonce)
+	case r.NonceLength > 0:
+		sign += fmt.Sprintf(" $(openssl rand -hex %d | cut -c1-%d)", r.NonceLength, r.NonceLength)
 	}
 	steps = append(steps, sign)
 	switch r.Signature {

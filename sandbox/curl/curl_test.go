@@ -94,7 +94,7 @@ var variations = map[string]struct {
 	"middle digit":      {curl.Variation{Signature: curl.MiddleDigit}, "signature: mismatch"},
 	"half":              {curl.Variation{Signature: curl.HalfCut}, "signature: malformed"},
 	"one more":          {curl.Variation{Signature: curl.OneMore}, "signature: malformed"},
-	"own nonce":         {curl.Variation{Nonce: "Abc-123"}, "ok"},
+	"short nonce":       {curl.Variation{NonceLength: 31}, "ok"},
 	"more query":        {curl.Variation{After: "trace=a%20b"}, "ok"},
 	"query in front":    {curl.Variation{Before: "trace=1"}, "ok"},
 	"not hex":           {curl.Variation{Signature: curl.NotHex}, "signature: malformed"},

@@ -18,6 +18,8 @@ import (
 type Mutant struct {
 	Name  string
 	Build func(isv *ISV) http.Handler
+	// Second makes the handler of the ISV's second address from that of the first. nil: they are the same.
+	Second func(isv *ISV, first http.Handler) http.Handler
 
 	// Caught are checks that must fail, each one.
 	Caught []string
@@ -29,6 +31,15 @@ type Mutant struct {
 
 	// With are the capabilities that it is judged with, and Run the checks. nil: those of the base calls, and all of them.
 	With, Run []string
+}
+
+// Serve makes the handlers of the two addresses.
+func (m Mutant) Serve(isv *ISV) (first, second http.Handler) {
+	first = m.Build(isv)
+	if m.Second == nil {
+		return first, first
+	}
+	return first, m.Second(isv, first)
 }
 
 // wire makes a mutant that changes what goes over the wire.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -74,11 +75,15 @@ func (p *plain) answer(r *http.Request) map[string]any {
 	activity, id := s("activity"), s("instanceId")
 	names, known := needs[activity]
 	for _, name := range names {
-		if s(name) == "" {
+		if s(name) == "" || len(s(name)) > 64 && activity != "queryInstance" {
 			known = false
 		}
 	}
-	if _, err := time.Parse("20060102150405", (s("expireTime") + "00000000000000")[:14]); activity == "refreshInstance" && err != nil {
+	expiry := s("expireTime")
+	if _, err := time.Parse("20060102150405", expiry[:min(14, len(expiry))]); activity == "refreshInstance" && err != nil {
+		known = false
+	}
+	if scenes := "TRIAL_TO_FORMAL RENEWAL UNSUBSCRIBE_RENEWAL_PERIOD RENEWAL_CHANGE"; activity == "refreshInstance" && !slices.Contains(strings.Fields(scenes), s("scene")) {
 		known = false
 	}
 	if status := s("status"); activity == "updateInstanceStatus" && status != "FREEZE" && status != "UNFREEZE" {

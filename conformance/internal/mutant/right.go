@@ -55,6 +55,9 @@ type App struct {
 	upgradeRenames    bool // an upgraded instance gets another id
 	distrustsReleases bool // refuses the release of what is not there, as an internal error
 
+	givesUp        bool // pushes usage once, whatever comes of it
+	givesUpRecords bool // like givesUp, where the push was read and the record was refused
+
 	// spoil changes the usage record before it is pushed.
 	spoil func(*marketplaceapi.UsageRecord)
 
@@ -68,7 +71,8 @@ type instance struct {
 	mode    marketplaceapi.ChargingMode
 	waits   int
 	frozen  bool
-	metered bool
+	metered bool                        // its usage was taken, or given up
+	usage   *marketplaceapi.UsageRecord // that is to be pushed
 }
 
 // New makes a right ISV that asks the marketplace at an address.
@@ -168,8 +172,7 @@ func (a *App) QueryInstance(ctx context.Context, call provider.QueryInstance) ([
 			info.UsageInfo = []provider.UsageInfo{{UsageValue: json.Number("12.5"), StatisticalTime: provider.FormatStatisticalTime(time.Now())}}
 		}
 		if i.mode == marketplaceapi.ChargingOnDemand && !i.metered && !a.Quiet && ctx.Value(byV1{}) == nil {
-			i.metered = true
-			a.push(ctx, id)
+			i.metered = a.push(ctx, id, i)
 		}
 		infos = append(infos, info)
 	}
@@ -179,17 +182,24 @@ func (a *App) QueryInstance(ctx context.Context, call provider.QueryInstance) ([
 	return infos, nil
 }
 
-// push reports a second of usage.
-func (a *App) push(ctx context.Context, id string) {
-	begin := time.Now().UTC().Truncate(time.Second)
-	record := marketplaceapi.UsageRecord{
-		InstanceID: id, BeginTime: begin.Format("20060102T150405Z"), EndTime: begin.Add(time.Second).Format("20060102T150405Z"),
-		RecordTime: begin.Format("20060102T150405Z"), UsageValue: "0.25", MeteringSN: id[:min(len(id), 40)] + begin.Format("150405"),
+// push reports a second of usage, the same one until it is taken. It tells whether there is no more to push.
+func (a *App) push(ctx context.Context, id string, i *instance) bool {
+	if i.usage == nil {
+		begin := time.Now().UTC().Truncate(time.Second)
+		i.usage = &marketplaceapi.UsageRecord{
+			InstanceID: id, BeginTime: begin.Format("20060102T150405Z"), EndTime: begin.Add(time.Second).Format("20060102T150405Z"),
+			RecordTime: begin.Format("20060102T150405Z"), UsageValue: "0.25", MeteringSN: id[:min(len(id), 40)] + begin.Format("150405"),
+		}
+		if a.spoil != nil {
+			a.spoil(i.usage)
+		}
 	}
-	if a.spoil != nil {
-		a.spoil(&record)
+	result, err := a.market.PushUsage(ctx, []marketplaceapi.UsageRecord{*i.usage})
+	if err != nil {
+		return a.givesUp
 	}
-	_, _ = a.market.PushUsage(ctx, []marketplaceapi.UsageRecord{record})
+	passes := func(r marketplace.Rejected) bool { return r.Code == marketplaceapi.RecordInstanceState }
+	return a.givesUp || a.givesUpRecords || !slices.ContainsFunc(result.Rejected, passes)
 }
 
 // RefreshInstance implements provider.Application.
