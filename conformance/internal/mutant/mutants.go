@@ -136,8 +136,11 @@ var escapes = regexp.MustCompile(`[^\x00-\x7f]`)
 
 // Mutants are wrong in one way each.
 func Mutants() []Mutant {
-	return slices.Concat(signingMutants(), answerMutants(), newInstanceMutants(), queryMutants(), lifecycleMutants(),
-		optionalMutants(), parameterMutants(), debugMutants(), usageMutants(), orderMutants())
+	return slices.Concat(
+		signingMutants(), forgeryMutants(), windowMutants(), answerMutants(), shapeMutants(), newInstanceMutants(), queryMutants(), lifecycleMutants(),
+		optionalMutants(), storyMutants(), replicaMutants(), parameterMutants(), spoiltMutants(), robustMutants(), debugMutants(), debugTraceMutants(),
+		usageMutants(), billingMutants(), orderMutants(), orderingMutants(),
+	)
 }
 
 func signingMutants() []Mutant {
@@ -792,22 +795,6 @@ func parameterMutants() []Mutant {
 			}
 			return a
 		}), Caught: []string{"parameters/missing-parameter-has-its-code"}, Warned: true},
-		{Name: "takes null for a value", Build: confirm(func(c *call) bool {
-			for _, v := range c.body {
-				if v == nil {
-					return true
-				}
-			}
-			return false
-		}), Caught: []string{"parameters/null-counts-as-missing"}, Warned: true},
-		{Name: "takes the empty text for an id", Build: confirm(func(c *call) bool {
-			id, there := c.body["orderLineId"]
-			return there && id == ""
-		}), Caught: []string{"parameters/empty-text-counts-as-missing"}, Warned: true},
-		{
-			Name: "crashes at an object", Build: crash(func(c *call) bool { _, is := c.body["orderId"].(object); return is }),
-			Caught: []string{"parameters/object-instead-of-text-is-refused"}, Warned: true,
-		},
 		{
 			Name: "crashes at an array", Build: crash(func(c *call) bool { _, is := c.body["instanceId"].([]any); return is }),
 			Caught: []string{"parameters/array-instead-of-text-is-refused"}, Warned: true,

@@ -55,8 +55,15 @@ type App struct {
 	upgradeRenames    bool // an upgraded instance gets another id
 	distrustsReleases bool // refuses the release of what is not there, as an internal error
 
-	givesUp        bool // pushes usage once, whatever comes of it
-	givesUpRecords bool // like givesUp, where the push was read and the record was refused
+	givesUp           bool // pushes usage once, also if that was answered with an error
+	givesUpRecords    bool // pushes a record once, also if it was refused
+	trusting          bool // makes instances for orders that it could not read
+	incuriousUpgrades bool // does not ask for the orders of upgrades
+	incuriousNotices  bool // does not ask for the orders of notices
+	noticesRelease    bool // releases what a notice is about
+
+	// dislikes refuses orders.
+	dislikes func(marketplaceapi.OrderInfo) bool
 
 	// spoil changes the usage record before it is pushed.
 	spoil func(*marketplaceapi.UsageRecord)
@@ -122,10 +129,17 @@ func (a *App) NewInstance(ctx context.Context, call provider.NewInstance) (provi
 	mode := marketplaceapi.ChargingPeriod
 	if !a.incurious {
 		line, err := call.OrderLine(ctx)
-		if err != nil {
+		if err != nil && !a.trusting {
 			return provider.Instance{}, err
 		}
-		mode = line.ChargingMode
+		if err == nil {
+			mode = line.ChargingMode
+		}
+		if a.dislikes != nil {
+			if order, err := call.Order(ctx); err != nil || a.dislikes(*order) {
+				return provider.Instance{}, &provider.Error{Code: providerapi.ResultInternalError, Message: "cannot be done"}
+			}
+		}
 	}
 	id := call.RememberedID()
 	if id == "" {
@@ -199,7 +213,7 @@ func (a *App) push(ctx context.Context, id string, i *instance) bool {
 		return a.givesUp
 	}
 	passes := func(r marketplace.Rejected) bool { return r.Code == marketplaceapi.RecordInstanceState }
-	return a.givesUp || a.givesUpRecords || !slices.ContainsFunc(result.Rejected, passes)
+	return a.givesUpRecords || !slices.ContainsFunc(result.Rejected, passes)
 }
 
 // RefreshInstance implements provider.Application.
@@ -236,8 +250,10 @@ func (a *App) ReleaseInstance(_ context.Context, call provider.ReleaseInstance) 
 
 // UpgradeInstance implements provider.Upgrader.
 func (a *App) UpgradeInstance(ctx context.Context, call provider.UpgradeInstance) error {
-	if _, err := call.OrderLine(ctx); err != nil {
-		return err
+	if !a.incuriousUpgrades {
+		if _, err := call.OrderLine(ctx); err != nil {
+			return err
+		}
 	}
 	return a.with(call.InstanceID, func(i *instance) {
 		if a.upgradeRenames {
@@ -258,7 +274,17 @@ func (a *App) CheckChange(_ context.Context, call provider.ChangeCheck) error {
 
 // OrderNotify implements provider.OrderNotified.
 func (a *App) OrderNotify(ctx context.Context, call provider.OrderNotify) error {
+	if a.incuriousNotices {
+		return nil
+	}
 	_, err := call.Order(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, i := range a.instances {
+		if a.noticesRelease && i.orderID == call.OrderID {
+			delete(a.instances, id)
+		}
+	}
 	return err
 }
 

@@ -47,8 +47,10 @@ type answer struct {
 // behaviour is a mutant's handler.
 type behaviour func(c *call) *answer
 
-func (b behaviour) handler(isv *ISV) http.Handler {
-	next := isv.Handler
+func (b behaviour) handler(isv *ISV) http.Handler { return b.over(isv, isv.Handler) }
+
+// over is handler in front of another one than the right ISV's.
+func (b behaviour) over(isv *ISV, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &call{isv: isv, next: next, method: r.Method, url: r.URL, query: r.URL.Query(), header: r.Header.Clone(), request: r}
 		c.raw, _ = io.ReadAll(r.Body)
