@@ -190,10 +190,16 @@ func (c *Case) preparing(f func()) {
 // Send makes one call with a right signature, or one that deviates as the variation says. A call without any answer ends the
 // check.
 func (c *Case) Send(ctx context.Context, body Body, variation ...curl.Variation) *Answer {
-	r := curl.Request{URL: c.env.Target, Body: body.Text()}
+	r := c.plain(body)
 	if len(variation) > 0 {
 		r.Variation = variation[0]
 	}
+	return c.SendRequest(ctx, body.Activity(), r)
+}
+
+// plain is a right request, which is signed with the key of its class.
+func (c *Case) plain(body Body) curl.Request {
+	r := curl.Request{URL: c.env.Target, Body: body.Text()}
 	if call, known := providerapi.Lookup(body.Activity()); known {
 		switch call.Class {
 		case providerapi.ClassGeneral:
@@ -203,7 +209,7 @@ func (c *Case) Send(ctx context.Context, body Body, variation ...curl.Variation)
 		case providerapi.ClassBase, providerapi.ClassKit:
 		}
 	}
-	return c.SendRequest(ctx, body.Activity(), r)
+	return r
 }
 
 // SendRequest is Send for a request that no Body can describe. what names it in messages.
@@ -582,7 +588,8 @@ func (c *Case) Together(ctx context.Context, bodies []Body) []*Answer {
 	var joins []func()
 	var wg sync.WaitGroup
 	for n, body := range bodies {
-		r := curl.Request{URL: c.env.Target, Body: body.Text(), Variation: curl.Variation{Together: true}}
+		r := c.plain(body)
+		r.Together = true
 		c.requests = append(c.requests, r)
 		own, _, join := branch(ctx)
 		joins = append(joins, join)

@@ -106,7 +106,7 @@ func All() []Check {
 		forgeryChecks(),
 		windowChecks(),
 		answerChecks(),
-		shapeChecks(),
+		formChecks(),
 		newInstanceChecks(),
 		queryInstanceChecks(),
 		refreshChecks(),

@@ -5,13 +5,7 @@ import (
 	"slices"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
-	"github.com/isvkit/isvkit/sandbox/curl"
 )
-
-// plain is a right request.
-func (c *Case) plain(body Body) curl.Request {
-	return curl.Request{URL: c.env.Target, Body: body.Text()}
-}
 
 // askedFor is a check that the order behind a call is asked for.
 func askedFor(id, title, capability string, charging []string, body base) Check {

@@ -20,7 +20,7 @@ import (
 var inside = regexp.MustCompile(`(?m)\bat [\w$.<>]+\([\w$]+\.(?:java|kt|scala):\d+\)|goroutine \d+ \[|Traceback \(most recent call last\)|\bFile "[^"]+", line \d+|` +
 	`\bat .*\(?[\w./\\-]+\.(?:js|ts):\d+:\d+\)?|#\d+ /[\w./-]+\.php\(\d+\)|\bin /[\w./-]+\.php:\d+|\w+\.go:\d+ \+0x|SQLSTATE\[|\bORA-\d{5}\b|SQLException|java\.lang\.\w+Exception`)
 
-func shapeChecks() []Check {
+func formChecks() []Check {
 	return []Check{
 		{
 			ID: "answers/hold-no-key", Requirement: "ANS-11", Title: "No answer holds an access key or the SK",

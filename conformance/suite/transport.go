@@ -22,6 +22,8 @@ type flow struct {
 	cut int
 	// hang stops sending after so many bytes, and waits for the end of the context. 0: not at all.
 	hang int
+	// hung is called when hang has come.
+	hung func()
 	// hangUp closes the connection once all is sent, without waiting for the answer.
 	hangUp bool
 }
@@ -44,6 +46,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	case s.cut > 0 && s.sent >= s.cut:
 		return 0, errCut
 	case s.hang > 0 && s.sent >= s.hang:
+		s.hung()
 		<-s.ctx.Done()
 		return 0, s.ctx.Err()
 	case s.sent == len(s.text):
@@ -130,6 +133,7 @@ func transportChecks() []Check {
 				for range 3 {
 					c.pour(ctx, long(i.ID), flow{cut: 2 * piece})
 				}
+				pause(ctx, c.env.PollEvery) // so that the ISV has noticed
 				c.StillOpen(ctx, "three connections that were cut", i)
 			},
 		},
@@ -157,10 +161,17 @@ func transportChecks() []Check {
 				i := c.Shared(ctx)
 				c.preparing(func() { c.StillOpen(ctx, "all other checks", i) })
 				idle, wake := context.WithCancel(ctx)
-				var wg sync.WaitGroup
+				var wg, hanging sync.WaitGroup
 				for range 4 {
-					wg.Go(func() { c.pour(idle, long(i.ID), flow{hang: 2 * piece}) })
+					hanging.Add(1)
+					stopped := sync.OnceFunc(hanging.Done)
+					wg.Go(func() {
+						c.pour(idle, long(i.ID), flow{hang: 2 * piece, hung: stopped})
+						stopped() // it was refused before that
+					})
 				}
+				hanging.Wait()
+				pause(ctx, c.env.PollEvery) // so that all of them have arrived
 				a, err := c.env.exchange(ctx, curl.Request{URL: c.env.Target, Body: queryInstance(i.ID).Text()})
 				wake()
 				wg.Wait()

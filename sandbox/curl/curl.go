@@ -123,9 +123,7 @@ func (r Request) Params(key string, now time.Time, nonce string) (string, error)
 	if r.lacks("timestamp") {
 		timestamp = ""
 	}
-	if r.NonceLength > 0 {
-		nonce = strings.Repeat(nonce, r.NonceLength/len(nonce)+1)[:r.NonceLength]
-	}
+	nonce = r.lengthened(nonce)
 	if r.lacks("nonce") {
 		nonce = ""
 	}
@@ -165,6 +163,14 @@ func (r Request) Params(key string, now time.Time, nonce string) (string, error)
 func (r Request) around(params string) string {
 	parts := slices.DeleteFunc([]string{r.Before, params, r.After}, func(p string) bool { return p == "" })
 	return strings.Join(parts, "&")
+}
+
+// lengthened is a nonce of the length that is asked for.
+func (r Request) lengthened(nonce string) string {
+	if r.NonceLength == 0 {
+		return nonce
+	}
+	return strings.Repeat(nonce, r.NonceLength/len(nonce)+1)[:r.NonceLength]
 }
 
 // middle is where MiddleDigit changes a signature.

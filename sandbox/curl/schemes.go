@@ -101,8 +101,8 @@ func (r Request) kitSteps() []string {
 	switch {
 	case r.lacks("nonce"):
 		nonce = "N="
-	case r.Nonce != "":
-		nonce = "N=" + Quote(r.Nonce)
+	case r.NonceLength > 0:
+		nonce = fmt.Sprintf("N=$(openssl rand -hex %d | cut -c1-%d)", r.NonceLength, r.NonceLength)
 	}
 	if r.Signed != "" {
 		signed = `"$K$N$T"` + Quote(r.Signed)

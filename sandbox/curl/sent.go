@@ -64,9 +64,7 @@ func (r Request) sign(key string, now time.Time, nonce string, signAt func(key, 
 	if r.lacks("timestamp") {
 		timestamp = ""
 	}
-	if r.Nonce != "" {
-		nonce = r.Nonce
-	}
+	nonce = r.lengthened(nonce)
 	if r.lacks("nonce") {
 		nonce = ""
 	}

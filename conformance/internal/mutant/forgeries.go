@@ -75,7 +75,7 @@ func forgeryMutants() []Mutant {
 			return c.pass()
 		}), Caught: []string{"signing/added-member-is-refused"}},
 		{Name: "leaves testFlag out of what is signed", Build: wire(func(c *call) *answer {
-			if c.text("testFlag") == "" && c.rightFor(string(c.with("testFlag", "1").raw)) {
+			if c.is("newInstance") && c.text("testFlag") == "" && c.rightFor(string(c.with("testFlag", "1").raw)) {
 				return c.resigned()
 			}
 			return c.pass()
@@ -333,7 +333,7 @@ func shapeMutants() []Mutant {
 				}
 				return a
 			}
-		}), Caught: []string{"query-instance/ready-instance-stays-ready"}, Allowed: everything, Warned: false},
+		}), Caught: []string{"query-instance/ready-instance-stays-ready"}, Allowed: everything},
 		{Name: "answers ids with a comma", Build: quiet(func(c *call) *answer {
 			const tail = ",1"
 			if id, found := strings.CutSuffix(c.text("instanceId"), tail); found && c.trusted() {
@@ -344,7 +344,7 @@ func shapeMutants() []Mutant {
 				return a.set("instanceId", fmt.Sprint(a.body["instanceId"])+tail)
 			}
 			return a
-		}), Caught: []string{"new-instance/instance-id-has-no-comma"}, Allowed: everything, Warned: false},
+		}), Caught: []string{"new-instance/instance-id-has-no-comma"}, Allowed: everything, Warned: true},
 		{Name: "answers 000004 for ever", Build: wire(func(c *call) *answer {
 			a := c.pass()
 			if c.is("newInstance") && !c.debug() && a.ok() {

@@ -157,8 +157,8 @@ func usageMutants() []Mutant {
 			u["statisticalTime"] = time.Now().UTC().Add(8*time.Hour).Format("20060102150405") + "000"
 		}), Caught: []string{"usage/statistical-time-is-utc"}, Warned: true},
 		{Name: "signs pushes with another key", Build: pushes(func(Keys) string { return "another-key" }, nil), Caught: []string{"usage/pushes-are-signed"}},
-		{Name: "pushes a usage of 0", Build: pushes(right, func(_ int, r object) { r["usage_value"] = "0" }), Caught: []string{"usage/records-are-accepted"}},
-		{Name: "pushes five decimals", Build: pushes(right, func(_ int, r object) { r["usage_value"] = "0.12345" }), Caught: []string{"usage/records-are-accepted"}},
+		{Name: "pushes a usage of 0", Build: pushes(right, func(_ int, r object) { r["usage_value"] = "0" }), Caught: []string{"usage/records-are-accepted", "usage/records-have-whole-values"}},
+		{Name: "pushes five decimals", Build: pushes(right, func(_ int, r object) { r["usage_value"] = "0.12345" }), Caught: []string{"usage/records-are-accepted", "usage/records-have-whole-values"}},
 		{
 			Name: "pushes for instances of others", Build: pushes(right, func(_ int, r object) { r["instance_id"] = "somebody-elses" }),
 			Caught: []string{"usage/records-are-accepted"},

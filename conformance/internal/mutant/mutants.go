@@ -136,11 +136,15 @@ var escapes = regexp.MustCompile(`[^\x00-\x7f]`)
 
 // Mutants are wrong in one way each.
 func Mutants() []Mutant {
-	return slices.Concat(
+	all := slices.Concat(
 		signingMutants(), forgeryMutants(), windowMutants(), answerMutants(), shapeMutants(), newInstanceMutants(), queryMutants(), lifecycleMutants(),
 		optionalMutants(), storyMutants(), replicaMutants(), parameterMutants(), spoiltMutants(), robustMutants(), debugMutants(), debugTraceMutants(),
 		usageMutants(), billingMutants(), orderMutants(), orderingMutants(),
 	)
+	for n := range all {
+		all[n].Allowed = slices.Concat(all[n].Allowed, alsoShows[all[n].Name])
+	}
+	return all
 }
 
 func signingMutants() []Mutant {
