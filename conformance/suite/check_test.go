@@ -11,7 +11,7 @@ import (
 )
 
 // The floor makes lost checks visible.
-const atLeast = 400
+const atLeast = 450
 
 func TestAll_IsWellFormed(t *testing.T) {
 	t.Parallel()

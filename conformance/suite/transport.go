@@ -72,8 +72,13 @@ func (c *Case) pour(ctx context.Context, text string, how flow) *Answer {
 	if err != nil {
 		c.abort("%v", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.env.AnswerLimit)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if how.hang == 0 { // else it lasts as long as the caller wants
+		var end context.CancelFunc
+		ctx, end = context.WithTimeout(ctx, c.env.AnswerLimit)
+		defer end()
+	}
 	if how.hangUp {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { cancel() }})
 	}

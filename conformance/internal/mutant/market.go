@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -181,13 +182,22 @@ func (a *App) frozen(id string) bool {
 	return i != nil && i.frozen
 }
 
-// Matches reports whether a check is covered by a list of ids and patterns.
+// Matches reports whether a check is covered by a list of ids and patterns, in which * is any text.
 func Matches(patterns []string, id string) bool {
-	for _, p := range patterns {
-		head, tail, star := strings.Cut(p, "*")
-		if star && strings.HasPrefix(id, head) && strings.HasSuffix(id, tail) || p == id {
-			return true
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		parts := strings.Split(p, "*")
+		rest, ok := strings.CutPrefix(id, parts[0])
+		for n, part := range parts[1:] {
+			at := strings.Index(rest, part)
+			if n == len(parts)-2 {
+				at = len(rest) - len(part)
+				ok = ok && strings.HasSuffix(rest, part)
+			}
+			if ok = ok && at >= 0; !ok {
+				return false
+			}
+			rest = rest[at+len(part):]
 		}
-	}
-	return false
+		return ok && rest == ""
+	})
 }

@@ -45,6 +45,10 @@ func judgeWith(t *testing.T, m mutant.Mutant, capabilities []string, charging ..
 	if len(charging) == 0 {
 		charging = suite.Modes()
 	}
+	limit := 40 * time.Second // nothing takes so long, also on a machine at work
+	if m.Hurried {
+		limit = mutant.AnswerLimit
+	}
 	r, err := conformance.Run(t.Context(), conformance.Options{
 		Target: server.URL + "/saasproduce", BaseKey: keys.Base, GeneralKey: keys.General, AK: keys.AK, SK: keys.SK,
 		KitKey: keys.Kit, KitPublicKey: mutant.KitPublicKey(), V1Key: keys.V1, LicenseKey: keys.License,
@@ -56,10 +60,13 @@ func judgeWith(t *testing.T, m mutant.Mutant, capabilities []string, charging ..
 	return r
 }
 
+// usageLimit is enough for an ISV that pushes when it is asked for an instance, and is spent on those that do not.
+const usageLimit = 2 * time.Second
+
 // usageWait is how long a run waits for usage, where there is any.
 func usageWait(charging []string) time.Duration {
 	if slices.Contains(charging, suite.OnDemand) || slices.Contains(charging, suite.Package) {
-		return time.Second
+		return usageLimit
 	}
 	return 0
 }
@@ -137,11 +144,14 @@ func TestPlain_IsConformant(t *testing.T) {
 
 func TestMutants_AreCaught(t *testing.T) {
 	t.Parallel()
-	require.GreaterOrEqual(t, len(mutant.Mutants()), 100, "mutants got lost")
+	require.GreaterOrEqual(t, len(mutant.Mutants()), 380, "mutants got lost")
 	names := map[string]bool{}
 	for _, m := range mutant.Mutants() {
 		require.False(t, names[m.Name], "two mutants are called %q", m.Name)
 		names[m.Name] = true
+		if !looked(m) {
+			continue
+		}
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
 			r := judgeWith(t, m, baseCapabilities)

@@ -218,7 +218,7 @@ func robustMutants() []Mutant {
 				return c.pass()
 			}
 		}), Caught: []string{"robust/caller-that-hangs-up-does-no-harm"}, Warned: true},
-		{Name: "serves one caller at a time", Build: oneAtATime, Caught: []string{"robust/idle-callers-block-nobody"}, Warned: true, Allowed: []string{"answers/come-*"}},
+		{Name: "serves one caller at a time", Build: oneAtATime, Hurried: true, Caught: []string{"robust/idle-callers-block-nobody"}, Warned: true, Allowed: []string{"answers/come-*"}},
 	}
 }
 
