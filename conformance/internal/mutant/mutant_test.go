@@ -144,7 +144,7 @@ func TestPlain_IsConformant(t *testing.T) {
 
 func TestMutants_AreCaught(t *testing.T) {
 	t.Parallel()
-	require.GreaterOrEqual(t, len(mutant.Mutants()), 380, "mutants got lost")
+	require.GreaterOrEqual(t, len(mutant.Mutants()), 350, "mutants got lost")
 	names := map[string]bool{}
 	for _, m := range mutant.Mutants() {
 		require.False(t, names[m.Name], "two mutants are called %q", m.Name)
