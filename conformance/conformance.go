@@ -111,6 +111,9 @@ type Options struct {
 
 	// UsageWait is how long to keep an on-demand or package instance open and wait for a usage push. Default: 0, do not wait.
 	UsageWait time.Duration
+	// UsageRetry is the time within which a push that was refused must come again. Where UsageWait is shorter, a push that does not come is
+	// no failure. Default: 10 minutes, which is ours.
+	UsageRetry time.Duration
 	// Timeout is the time for the whole run; what is not judged by then becomes an error. Default: 5 minutes.
 	Timeout time.Duration
 	// AnswerLimit is the time for one answer. Default: 20 s, as the contract says; make it shorter only to test the suite.
@@ -186,7 +189,7 @@ func (o *Options) Validate() error {
 		return bad("ak", "no AK and SK are given, expected those that the ISV signs its requests with")
 	case o.MarketListen == "" && o.MarketListener == nil:
 		return bad("market-listen", "no address for the marketplace is given, expected one such as 127.0.0.1:8480")
-	case o.UsageWait < 0 || o.Timeout < 0 || o.AnswerLimit < 0 || o.ReadyLimit < 0 || o.Parallel < 0:
+	case o.UsageWait < 0 || o.UsageRetry < 0 || o.Timeout < 0 || o.AnswerLimit < 0 || o.ReadyLimit < 0 || o.Parallel < 0:
 		return bad("", "a time or number is negative, expected 0 (for the default) or more")
 	}
 	if err := o.validateSelection(); err != nil {
@@ -317,6 +320,9 @@ func (o Options) withDefaults() Options {
 	if o.AnswerLimit == 0 {
 		o.AnswerLimit = 20 * time.Second
 	}
+	if o.UsageRetry == 0 {
+		o.UsageRetry = 10 * time.Minute
+	}
 	if o.ReadyLimit == 0 {
 		o.ReadyLimit = time.Minute
 	}
@@ -368,7 +374,7 @@ func run(ctx context.Context, opts Options, before func(context.Context, *suite.
 		Target: opts.Target, Replicas: opts.Replicas, Seed: opts.Seed, BaseKey: opts.BaseKey, GeneralKey: opts.GeneralKey, Client: opts.Client,
 		KitKey: opts.KitKey, KitPublicKey: opts.publicKey(), V1Key: opts.V1Key, LicenseKey: opts.LicenseKey, SK: opts.SK,
 		Charging: opts.Charging, With: opts.With, Readings: plan.Readings,
-		AnswerLimit: opts.AnswerLimit, ReadyLimit: opts.ReadyLimit, UsageWait: opts.UsageWait, PollEvery: 100 * time.Millisecond,
+		AnswerLimit: opts.AnswerLimit, ReadyLimit: opts.ReadyLimit, UsageWait: opts.UsageWait, UsageRetry: opts.UsageRetry, PollEvery: 100 * time.Millisecond,
 	}).Open()
 
 	var ours atomic.Pointer[string]

@@ -174,9 +174,13 @@ func (c *Case) pushedAgain(ctx context.Context, kind disturbance, answered strin
 		if n >= 0 && again(pushes[n], pushes[n+1:], i.ID) {
 			return
 		}
-		if time.Now().Add(wait).After(deadline) {
+		wait = min(wait, time.Until(deadline))
+		if wait <= 0 {
 			if n < 0 {
 				c.Skipf("no usage was pushed for the instance within %v", c.env.UsageWait)
+			}
+			if c.env.UsageWait < c.env.UsageRetry {
+				c.Skipf("the record was not pushed again within %v, which may be too short for it; wait for %v to have it judged", c.env.UsageWait, c.env.UsageRetry)
 			}
 			c.Errorf("usage push that was answered with %s: expected the same record again within %v, got none", answered, c.env.UsageWait)
 			return

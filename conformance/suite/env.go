@@ -70,6 +70,7 @@ type Env struct {
 	AnswerLimit time.Duration // within which an answer must come
 	ReadyLimit  time.Duration // within which a new instance must become ready
 	UsageWait   time.Duration // how long to wait for a usage push
+	UsageRetry  time.Duration // within which a refused push must come again; it is not judged where UsageWait is shorter
 	PollEvery   time.Duration // first interval between two queries for an instance that is not ready
 
 	mu        sync.Mutex

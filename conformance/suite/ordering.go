@@ -50,7 +50,14 @@ func orderingChecks() []Check {
 				order := c.Order(ctx, marketplaceapi.OrderNew, 1)
 				const many = 50 // more than anybody tries again within one call
 				c.env.disturb(order.OrderID, serverError, many)
-				a := c.Send(ctx, c.newInstance(order, 0))
+				// How long it takes is not judged: the ISV may have tried again and again.
+				r := c.plain(c.newInstance(order, 0))
+				c.requests = append(c.requests, r)
+				a, err := c.env.exchange(ctx, r)
+				if err != nil {
+					c.abort("%v", err)
+				}
+				c.needAnswer(ctx, "newInstance", a)
 				struck := c.env.observed(func(x Exchange) bool { return x.OrderID == order.OrderID && x.Fault != "" })
 				c.env.disturb(order.OrderID, serverError, 0)
 				if len(struck) == 0 {

@@ -53,7 +53,7 @@ func judgeWith(t *testing.T, m mutant.Mutant, capabilities []string, charging ..
 		Target: server.URL + "/saasproduce", BaseKey: keys.Base, GeneralKey: keys.General, AK: keys.AK, SK: keys.SK,
 		KitKey: keys.Kit, KitPublicKey: mutant.KitPublicKey(), V1Key: keys.V1, LicenseKey: keys.License,
 		MarketListener: listener, Charging: charging, With: capabilities, Run: m.Run,
-		Replicas: []string{replica.URL + "/saasproduce"}, Seed: 1, UsageWait: usageWait(charging),
+		Replicas: []string{replica.URL + "/saasproduce"}, Seed: 1, UsageWait: usageWait(charging), UsageRetry: usageLimit,
 		AnswerLimit: limit, ReadyLimit: limit / 2,
 	})
 	require.NoError(t, err)
