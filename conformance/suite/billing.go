@@ -21,11 +21,11 @@ type seenRecord struct {
 	accepted bool
 }
 
-// times reads when the metered time begins and ends.
-func (r *pushedRecord) times() (begin, end time.Time, ok bool) {
+// begin reads when the metered time begins. It is false where that or its end cannot be read, or the end comes first.
+func (r *pushedRecord) begin() (begin time.Time, ok bool) {
 	begin, err1 := time.Parse(usageLayout, r.Begin)
 	end, err2 := time.Parse(usageLayout, r.End)
-	return begin, end, err1 == nil && err2 == nil && begin.Before(end)
+	return begin, err1 == nil && err2 == nil && begin.Before(end)
 }
 
 // key is what makes a record that record. The older push has no metering_sn.
@@ -83,7 +83,7 @@ func billingChecks() []Check {
 				released := c.env.releasedAt()
 				for _, r := range found {
 					at, gone := released[r.InstanceID]
-					if begin, _, ok := r.times(); gone && ok && begin.After(at.Add(slack)) {
+					if begin, ok := r.begin(); gone && ok && begin.After(at.Add(slack)) {
 						c.Errorf("usage record %q: expected no usage after the release at %s, got some from %s on", r.MeteringSN, at.UTC().Format(usageLayout), r.Begin)
 					}
 				}
@@ -135,7 +135,7 @@ func noOverlap(_ context.Context, c *Case) {
 	byInstance := map[string][]seenRecord{}
 	var instances []string
 	for _, r := range records(c.pushes()) {
-		if _, _, ok := r.times(); !ok || !r.accepted {
+		if _, ok := r.begin(); !ok || !r.accepted {
 			continue
 		}
 		if byInstance[r.InstanceID] == nil {

@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 // looked tells whether a mutant is judged in this run: each one, but for the race detector, under which everything takes many times as
 // long; it gets a third.
 func looked(m mutant.Mutant) bool {
-	if !raced {
+	if !underRace {
 		return true
 	}
 	h := fnv.New64a()
