@@ -24,9 +24,11 @@ func baseRefresh(ctx context.Context, c *Case) Body {
 func refusedRefresh(ctx context.Context, c *Case) Body {
 	return refreshInstance(c.Order(ctx, marketplaceapi.OrderRenew, 1), c.Target(ctx).ID, "RENEWAL", inAYear())
 }
+
 func refusedStatus(ctx context.Context, c *Case) Body {
 	return updateStatus(c.Target(ctx).ID, "FREEZE")
 }
+
 func refusedUpgrade(ctx context.Context, c *Case) Body {
 	return upgradeInstance(c.Order(ctx, marketplaceapi.OrderChange, 1), c.Target(ctx).ID)
 }
