@@ -166,7 +166,7 @@ func signingChecks() []Check {
 			Run: func(ctx context.Context, c *Case) {
 				i := c.Shared(ctx)
 				c.WantSuccess("queryInstance with additional headers", c.Send(ctx, queryInstance(i.ID), curl.Variation{Header: []string{
-					"X-Request-Id: " + randomHex(16), "X-Forwarded-For: 203.0.113.7", "Via: 1.1 proxy.example.com",
+					"X-Request-Id: " + c.ids.hex(16), "X-Forwarded-For: 203.0.113.7", "Via: 1.1 proxy.example.com",
 				}}))
 			},
 		},
