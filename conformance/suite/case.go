@@ -243,7 +243,7 @@ func (c *Case) exchange(ctx context.Context, what string, r curl.Request) *Answe
 
 // exchange signs and sends one request. The error is ours; what the ISV did wrong is in the answer.
 func (e *Env) exchange(ctx context.Context, r curl.Request) (*Answer, error) {
-	now, nonce := time.Now(), strings.ToUpper(randomHex(32))
+	now, nonce := time.Now(), strings.ToUpper(randomNonce())
 	if r.Scheme == curl.Base || r.Scheme == curl.Kit { // the readings are about V2
 		r = e.read(r, now)
 	}

@@ -263,8 +263,9 @@ func (c *Case) newOrder(kind marketplaceapi.OrderType, n int) marketplaceapi.Ord
 	return order
 }
 
-func randomHex(bytes int) string {
-	b := make([]byte, bytes)
+// randomNonce makes a nonce.
+func randomNonce() string {
+	b := make([]byte, 32)
 	_, _ = rand.Read(b) // crypto/rand never fails
 	return hex.EncodeToString(b)
 }

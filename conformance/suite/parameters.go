@@ -15,7 +15,9 @@ type base func(ctx context.Context, c *Case) Body
 func baseNew(ctx context.Context, c *Case) Body {
 	return c.newInstance(c.Order(ctx, marketplaceapi.OrderNew, 1), 0)
 }
+
 func baseQuery(ctx context.Context, c *Case) Body { return queryInstance(c.Shared(ctx).ID) }
+
 func baseRefresh(ctx context.Context, c *Case) Body {
 	return refreshInstance(c.Order(ctx, marketplaceapi.OrderRenew, 1), c.Open(ctx).ID, "RENEWAL", inAYear())
 }
@@ -32,9 +34,11 @@ func refusedStatus(ctx context.Context, c *Case) Body {
 func refusedUpgrade(ctx context.Context, c *Case) Body {
 	return upgradeInstance(c.Order(ctx, marketplaceapi.OrderChange, 1), c.Target(ctx).ID)
 }
+
 func refusedChangeCheck(ctx context.Context, c *Case) Body { return changeCheck(c.Target(ctx).ID) }
 
 func baseStatus(ctx context.Context, c *Case) Body { return updateStatus(c.Open(ctx).ID, "FREEZE") }
+
 func baseRelease(ctx context.Context, c *Case) Body {
 	return releaseInstance(c.Open(ctx).ID)
 }

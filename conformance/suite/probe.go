@@ -68,7 +68,7 @@ func (e *Env) explainRefusal(ctx context.Context) string {
 	body := c.newInstance(mockOrder(c.Mode), 0).Debug().Text()
 	accepted := func(p probe, key string) bool {
 		now := time.Now()
-		t, n := strconv.FormatInt(now.UnixMilli(), 10), strings.ToUpper(randomHex(32))
+		t, n := strconv.FormatInt(now.UnixMilli(), 10), strings.ToUpper(randomNonce())
 		if p.seconds {
 			t = strconv.FormatInt(now.Unix(), 10)
 		}

@@ -36,7 +36,7 @@ func Replay(ctx context.Context, env *Env, requests []curl.Request, orders []mar
 				r = last
 				r.Before, r.After = before, after
 			} else {
-				now, nonce = time.Now(), strings.ToUpper(randomHex(32))
+				now, nonce = time.Now(), strings.ToUpper(randomNonce())
 				if r.Scheme == curl.Base || r.Scheme == curl.Kit {
 					r = env.read(r, now)
 				}

@@ -144,7 +144,7 @@ func (c *Case) SendTwice(ctx context.Context, what string, r curl.Request) (firs
 	if r.Scheme == curl.Kit {
 		r = c.env.read(r, now)
 	}
-	sent, err := r.Sent(c.env.keyOf(r), now, strings.ToUpper(randomHex(32)))
+	sent, err := r.Sent(c.env.keyOf(r), now, strings.ToUpper(randomNonce()))
 	if err != nil {
 		c.abort("%s: %v", what, err)
 	}

@@ -38,7 +38,7 @@ func formChecks() []Check {
 			Run: func(ctx context.Context, c *Case) {
 				body := queryInstance(c.Shared(ctx).ID)
 				r := curl.Request{URL: c.env.Target, Body: body.Text(), Variation: curl.Variation{Signature: curl.LastDigit}}
-				now, nonce := time.Now(), strings.ToUpper(randomHex(32))
+				now, nonce := time.Now(), strings.ToUpper(randomNonce())
 				right, err := curl.Request{Body: r.Body}.Params(c.env.BaseKey, now, nonce)
 				if err != nil {
 					c.abort("%v", err)

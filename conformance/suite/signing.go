@@ -96,7 +96,7 @@ func signingChecks() []Check {
 			Run: func(ctx context.Context, c *Case) {
 				i := c.Shared(ctx)
 				r := curl.Request{URL: c.env.Target, Body: queryInstance(i.ID).Text()}
-				params, err := r.Params(c.env.BaseKey, time.Now(), randomHex(32))
+				params, err := r.Params(c.env.BaseKey, time.Now(), randomNonce())
 				if err != nil {
 					c.abort("%v", err)
 				}

@@ -68,7 +68,7 @@ func (s *stream) Read(p []byte) (int, error) {
 // pour sends a rightly signed body in a certain way. The answer has an error where there is none.
 func (c *Case) pour(ctx context.Context, text string, how flow) *Answer {
 	r := curl.Request{URL: c.env.Target, Body: text}
-	params, err := r.Params(c.env.BaseKey, time.Now(), strings.ToUpper(randomHex(32)))
+	params, err := r.Params(c.env.BaseKey, time.Now(), strings.ToUpper(randomNonce()))
 	if err != nil {
 		c.abort("%v", err)
 	}

@@ -130,7 +130,7 @@ type envelope struct {
 
 func (c *Case) signed(_ context.Context, body Body) envelope {
 	r := curl.Request{URL: c.env.Target, Body: body.Text()}
-	params, err := r.Params(c.env.BaseKey, time.Now(), randomHex(32))
+	params, err := r.Params(c.env.BaseKey, time.Now(), randomNonce())
 	if err != nil {
 		c.abort("%v", err)
 	}
