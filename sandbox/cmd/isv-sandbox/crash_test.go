@@ -44,6 +44,8 @@ type crashISV struct {
 	got  int
 	sent map[string][]string // activities, by order line
 	ok   map[string]int      // by line and activity: how often it answered that all is well
+	held int                 // requests that wait until they are let go
+	free chan struct{}       // closed when they are; nil: it holds none
 }
 
 func newCrashISV(t *testing.T) *crashISV {
@@ -59,6 +61,9 @@ func newCrashISV(t *testing.T) *crashISV {
 			line = strings.TrimPrefix(call.InstanceID, "i-")
 		}
 		time.Sleep(10 * time.Millisecond) // so that some are under way whenever a process dies
+		if v.wait(); r.Context().Err() != nil {
+			return // its process was killed while this waited
+		}
 		v.mu.Lock()
 		v.got++
 		first := len(v.sent[line]) == 0
@@ -81,6 +86,38 @@ func newCrashISV(t *testing.T) *crashISV {
 	}))
 	t.Cleanup(v.Close)
 	return v
+}
+
+// hold keeps every answer back until what it gives is called.
+func (v *crashISV) hold() (letGo func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	free := make(chan struct{})
+	v.free = free
+	return func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.free = nil
+		close(free)
+	}
+}
+
+func (v *crashISV) wait() {
+	v.mu.Lock()
+	free := v.free
+	if free != nil {
+		v.held++
+	}
+	v.mu.Unlock()
+	if free != nil {
+		<-free
+	}
+}
+
+func (v *crashISV) holds() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.held
 }
 
 func (v *crashISV) count() int {
@@ -213,8 +250,8 @@ type ended struct {
 	Calls    []string
 }
 
-// live has orders live their lives, while processes are killed once the ISV has got so many requests, and gives what became of them and
-// what was interrupted on the way.
+// live has orders live their lives, while a process is killed each time that the ISV has got so many requests, and all of them in turn the
+// last time. It gives what became of the orders and how many attempts were interrupted on the way.
 func live(t *testing.T, database string, processes, orders int, kills []int, seed *rand.Rand) (ends []ended, interrupted int) {
 	t.Helper()
 	isv := newCrashISV(t)
@@ -247,10 +284,20 @@ func live(t *testing.T, database string, processes, orders int, kills []int, see
 			return nil
 		}()
 	}()
-	for _, after := range kills {
+	for n, after := range kills {
 		require.Eventually(t, func() bool { return isv.count() >= after || len(lived) > 0 }, 2*time.Minute, time.Millisecond)
 		require.Empty(t, lived, "all of it was done before it was killed for the last time")
-		c.kill(seed.IntN(processes))
+		if n < len(kills)-1 {
+			c.kill(seed.IntN(processes))
+			continue
+		}
+		// At last one after the other, while attempts are under way for sure.
+		letGo := isv.hold()
+		require.Eventually(t, func() bool { return isv.holds() > 0 }, time.Minute, time.Millisecond)
+		for _, process := range seed.Perm(processes) {
+			c.kill(process)
+		}
+		letGo()
 	}
 	require.NoError(t, <-lived)
 	c.stop()
@@ -345,7 +392,7 @@ func TestCrash_NothingIsLostAndNothingIsDoneTwice(t *testing.T) {
 			ends, interrupted := live(t, kind.database(t), kind.processes, orders, kills, seed)
 			require.Equal(t, undisturbed, ends)
 			require.Positive(t, interrupted, "no process died in the middle of its work")
-			t.Logf("%d orders, one of %d processes killed %d times: %d attempts were interrupted; %s", orders, kind.processes, deaths, interrupted, time.Since(began).Round(time.Millisecond))
+			t.Logf("%d orders, %d processes, killed %d times: %d attempts were interrupted; %s", orders, kind.processes, deaths, interrupted, time.Since(began).Round(time.Millisecond))
 		})
 	}
 }
