@@ -9,6 +9,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -20,20 +21,27 @@ var policyFiles embed.FS
 
 // Set is a number of policies: markets, each with one or more editions.
 type Set struct {
-	editions map[string][]*Policy // by market, the oldest first
+	editions func() map[string][]*Policy // by market, the oldest first
 }
 
-// Embedded gives the policies that come with this package. They are read once.
-func Embedded() *Set { return embedded() }
+// Embedded gives the policies that come with this package. They are read once, when the first of them is asked for.
+func Embedded() *Set { return embedded }
 
 // embedded panics on a broken document: a test loads them all.
-var embedded = sync.OnceValue(func() *Set {
+var embedded = &Set{sync.OnceValue(func() map[string][]*Policy {
 	s, err := (&Set{}).With(policyFiles, "policies")
 	if err != nil {
 		panic("market: " + err.Error())
 	}
-	return s
-})
+	return s.all()
+})}
+
+func (s *Set) all() map[string][]*Policy {
+	if s.editions == nil {
+		return nil
+	}
+	return s.editions()
+}
 
 // Names are the markets of the embedded policies, in alphabetical order.
 func Names() []string { return Embedded().Names() }
@@ -68,34 +76,27 @@ func (s *Set) With(files fs.FS, folder string) (*Set, error) {
 
 // Add gives a set that has this policy too. An edition of the same market, effective on the same day, is replaced.
 func (s *Set) Add(p *Policy) *Set {
-	more := &Set{editions: map[string][]*Policy{}}
-	for name, editions := range s.editions {
-		more.editions[name] = editions
-	}
-	others := slices.DeleteFunc(slices.Clone(more.editions[p.Market]), func(o *Policy) bool { return o.Effective == p.Effective })
+	more := map[string][]*Policy{}
+	maps.Copy(more, s.all())
+	others := slices.DeleteFunc(slices.Clone(more[p.Market]), func(o *Policy) bool { return o.Effective == p.Effective })
 	others = append(others, p)
 	slices.SortFunc(others, func(a, b *Policy) int { return strings.Compare(string(a.Effective), string(b.Effective)) })
-	more.editions[p.Market] = others
-	return more
+	more[p.Market] = others
+	return &Set{func() map[string][]*Policy { return more }}
 }
 
 // Names are the markets of the set, in alphabetical order.
 func (s *Set) Names() []string {
-	names := make([]string, 0, len(s.editions))
-	for name := range s.editions {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+	return slices.Sorted(maps.Keys(s.all()))
 }
 
 // Editions are the policies of a market, the oldest first.
-func (s *Set) Editions(name string) []*Policy { return slices.Clone(s.editions[name]) }
+func (s *Set) Editions(name string) []*Policy { return slices.Clone(s.all()[name]) }
 
 // Load gives the policy of a market that is in force at a time: the newest that was effective by then. A policy whose published time is
 // over is given if there is no newer one; Policy.Lapsed tells. Before the first edition there is an error.
 func (s *Set) Load(name string, at time.Time) (*Policy, error) {
-	editions := s.editions[name]
+	editions := s.all()[name]
 	if len(editions) == 0 {
 		return nil, fmt.Errorf("there is no market %q, expected one of %s", name, strings.Join(s.Names(), ", "))
 	}
