@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -44,12 +45,13 @@ type crashISV struct {
 	got  int
 	sent map[string][]string // activities, by order line
 	ok   map[string]int      // by line and activity: how often it answered that all is well
-	held int                 // requests that wait until they are let go
-	free chan struct{}       // closed when they are; nil: it holds none
+	most int                 // requests that it takes; those beyond wait
+	held int                 // how many waited
+	more chan struct{}       // closed when it takes more
 }
 
 func newCrashISV(t *testing.T) *crashISV {
-	v := &crashISV{sent: map[string][]string{}, ok: map[string]int{}}
+	v := &crashISV{sent: map[string][]string{}, ok: map[string]int{}, most: math.MaxInt, more: make(chan struct{})}
 	v.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var call struct{ Activity, OrderLineID, InstanceID string }
 		err := json.NewDecoder(r.Body).Decode(&call)
@@ -61,11 +63,11 @@ func newCrashISV(t *testing.T) *crashISV {
 			line = strings.TrimPrefix(call.InstanceID, "i-")
 		}
 		time.Sleep(10 * time.Millisecond) // so that some are under way whenever a process dies
-		if v.wait(); r.Context().Err() != nil {
+		v.take()
+		if r.Context().Err() != nil {
 			return // its process was killed while this waited
 		}
 		v.mu.Lock()
-		v.got++
 		first := len(v.sent[line]) == 0
 		v.sent[line] = append(v.sent[line], call.Activity)
 		if !first {
@@ -84,36 +86,40 @@ func newCrashISV(t *testing.T) *crashISV {
 			_, _ = io.WriteString(w, `{"resultCode":"000000","resultMsg":"ok"}`)
 		}
 	}))
-	t.Cleanup(v.Close)
+	t.Cleanup(func() {
+		v.upTo(math.MaxInt)
+		v.Close()
+	})
 	return v
 }
 
-// hold keeps every answer back until what it gives is called.
-func (v *crashISV) hold() (letGo func()) {
+// upTo has it take so many requests in all. The others wait until it takes more, so that work does not end before it is disturbed.
+func (v *crashISV) upTo(n int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	free := make(chan struct{})
-	v.free = free
-	return func() {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		v.free = nil
-		close(free)
-	}
+	v.most, v.held = n, 0
+	close(v.more)
+	v.more = make(chan struct{})
 }
 
-func (v *crashISV) wait() {
+// take waits until it takes one more.
+func (v *crashISV) take() {
 	v.mu.Lock()
-	free := v.free
-	if free != nil {
-		v.held++
+	defer v.mu.Unlock()
+	for waits := false; v.got >= v.most; {
+		if !waits {
+			v.held++
+			waits = true
+		}
+		more := v.more
+		v.mu.Unlock()
+		<-more
+		v.mu.Lock()
 	}
-	v.mu.Unlock()
-	if free != nil {
-		<-free
-	}
+	v.got++
 }
 
+// holds tells how many requests wait.
 func (v *crashISV) holds() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -148,48 +154,68 @@ func newCrowd(t *testing.T, database, provider string, n int) *crowd {
 	for _, name := range []string{envBaseKey, envKitKey, envGeneralKey, envLicenseKey, envAK, envSK} {
 		c.env = append(c.env, name+"=crash-"+strings.ToLower(name))
 	}
-	for range n {
-		c.members = append(c.members, c.start())
-	}
 	t.Cleanup(c.stop)
+	for range n {
+		m, err := c.start()
+		require.NoError(t, err)
+		c.members = append(c.members, m)
+	}
 	return c
 }
 
 // start starts a process and waits until it is ready.
-func (c *crowd) start() *member {
-	c.t.Helper()
+func (c *crowd) start() (*member, error) {
 	exe, err := os.Executable()
-	require.NoError(c.t, err)
+	if err != nil {
+		return nil, err
+	}
 	m := &member{dead: make(chan struct{})}
 	m.cmd = exec.Command(exe, "serve", "--listen", "127.0.0.1:0", "--control-listen", "127.0.0.1:0", "--auth-listen", "off", "--quiet",
 		"--database", c.database, "--provider", c.provider, "--keys", filepath.Join(c.t.TempDir(), "isvkit.keys"))
 	m.cmd.Env = c.env
 	out, err := m.cmd.StdoutPipe()
-	require.NoError(c.t, err)
+	if err != nil {
+		return nil, err
+	}
 	var stderr bytes.Buffer
 	m.cmd.Stderr = &stderr
-	require.NoError(c.t, m.cmd.Start())
+	if err := m.cmd.Start(); err != nil {
+		return nil, err
+	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() && lines.Text() != "ready" {
 		if _, url, found := strings.Cut(lines.Text(), "control API  "); found {
 			m.control = url
 		}
 	}
-	require.Equal(c.t, "ready", lines.Text(), "%s", &stderr)
-	return m
+	if lines.Text() != "ready" {
+		return nil, errors.Join(fmt.Errorf("it did not become ready: %s", &stderr), m.cmd.Process.Kill(), m.cmd.Wait())
+	}
+	return m, nil
 }
 
-// kill ends a process with SIGKILL and puts another in its place.
-func (c *crowd) kill(n int) {
+// kill ends processes with SIGKILL, at once, and puts others in their places.
+func (c *crowd) kill(places ...int) {
 	c.t.Helper()
-	m := c.members[n]
-	close(m.dead)
-	require.NoError(c.t, m.cmd.Process.Kill())
-	_ = m.cmd.Wait()
-	fresh := c.start()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.members[n] = fresh
+	var all sync.WaitGroup
+	errs := make([]error, len(places))
+	for i, n := range places {
+		m := c.members[n]
+		close(m.dead)
+		require.NoError(c.t, m.cmd.Process.Kill())
+		all.Go(func() {
+			_ = m.cmd.Wait()
+			var fresh *member
+			if fresh, errs[i] = c.start(); errs[i] != nil {
+				return
+			}
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.members[n] = fresh
+		})
+	}
+	all.Wait()
+	require.NoError(c.t, errors.Join(errs...))
 }
 
 // stop ends all.
@@ -250,8 +276,7 @@ type ended struct {
 	Calls    []string
 }
 
-// live has orders live their lives, while a process is killed each time that the ISV has got so many requests, and all of them in turn the
-// last time. It gives what became of the orders and how many attempts were interrupted on the way.
+// live has orders live their lives, while a process is killed each time that the ISV has got so many requests, and all of them the last time. It gives what became of the orders and how many attempts were interrupted on the way.
 func live(t *testing.T, database string, processes, orders int, kills []int, seed *rand.Rand) (ends []ended, interrupted int) {
 	t.Helper()
 	isv := newCrashISV(t)
@@ -264,6 +289,9 @@ func live(t *testing.T, database string, processes, orders int, kills []int, see
 	}
 	require.Eventually(t, func() bool { return isv.count() == orders }, time.Minute, time.Millisecond, "each was refused once, and is in flight")
 
+	if len(kills) > 0 {
+		isv.upTo(kills[0])
+	}
 	now := time.Now()
 	lived := make(chan error, 1)
 	go func() {
@@ -285,19 +313,20 @@ func live(t *testing.T, database string, processes, orders int, kills []int, see
 		}()
 	}()
 	for n, after := range kills {
-		require.Eventually(t, func() bool { return isv.count() >= after || len(lived) > 0 }, 2*time.Minute, time.Millisecond)
-		require.Empty(t, lived, "all of it was done before it was killed for the last time")
+		require.Eventually(t, func() bool { return isv.count() == after || len(lived) > 0 }, 2*time.Minute, time.Millisecond)
+		if len(lived) > 0 {
+			require.NoError(t, <-lived)
+			require.Fail(t, "all of it was done before it was killed for the last time", "%d of %d requests", isv.count(), after)
+		}
 		if n < len(kills)-1 {
 			c.kill(seed.IntN(processes))
+			isv.upTo(kills[n+1])
 			continue
 		}
-		// At last one after the other, while attempts are under way for sure.
-		letGo := isv.hold()
+		// At last all of them, while attempts are under way for sure.
 		require.Eventually(t, func() bool { return isv.holds() > 0 }, time.Minute, time.Millisecond)
-		for _, process := range seed.Perm(processes) {
-			c.kill(process)
-		}
-		letGo()
+		c.kill(seed.Perm(processes)...)
+		isv.upTo(math.MaxInt)
 	}
 	require.NoError(t, <-lived)
 	c.stop()
@@ -388,11 +417,12 @@ func TestCrash_NothingIsLostAndNothingIsDoneTwice(t *testing.T) {
 				kills[i] = orders + seed.IntN(orders*(attemptsOfALife-1)*9/10)
 			}
 			slices.Sort(kills)
+			kills = slices.Compact(kills)
 			began := time.Now()
 			ends, interrupted := live(t, kind.database(t), kind.processes, orders, kills, seed)
 			require.Equal(t, undisturbed, ends)
 			require.Positive(t, interrupted, "no process died in the middle of its work")
-			t.Logf("%d orders, %d processes, killed %d times: %d attempts were interrupted; %s", orders, kind.processes, deaths, interrupted, time.Since(began).Round(time.Millisecond))
+			t.Logf("%d orders, %d processes, killed %d times: %d attempts were interrupted; %s", orders, kind.processes, len(kills), interrupted, time.Since(began).Round(time.Millisecond))
 		})
 	}
 }
