@@ -3,8 +3,6 @@ package conformance_test
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,21 +18,12 @@ import (
 )
 
 // adversary lets only the adversary play against an ISV.
-func adversary(t *testing.T, build func(*mutant.ISV) http.Handler, seed uint64, change ...func(*conformance.Options)) *conformance.Report {
+func adversary(t *testing.T, m mutant.Mutant, seed uint64, change ...func(*conformance.Options)) *conformance.Report {
 	t.Helper()
-	market := freeListener(t)
-	keys := conformance.Marketplace{URL: "http://" + market.Addr().String(), BaseKey: baseKey, GeneralKey: "g", KitKey: "k", V1Key: "v", LicenseKey: "l", AK: "AK", SK: "SK"}
-	server := httptest.NewServer(isv(t, build)(keys))
-	defer server.Close()
-	o := conformance.Options{
-		Target: server.URL + "/saasproduce", BaseKey: baseKey, AK: "AK", SK: "SK", MarketListener: market, Seed: seed,
-		Charging: suite.Modes(), With: []string{suite.Upgrade}, Chaos: &conformance.Chaos{Calls: 120, Alone: true},
-		AnswerLimit: 10 * time.Second, ReadyLimit: 2 * time.Second,
-	}
-	for _, c := range change {
-		c(&o)
-	}
-	r, err := conformance.Run(t.Context(), o)
+	r, err := m.Try(t.Context(), append([]func(*conformance.Options){func(o *conformance.Options) {
+		o.Seed, o.With, o.Replicas, o.UsageWait = seed, []string{suite.Upgrade}, nil, 0
+		o.Chaos = &conformance.Chaos{Calls: 120, Alone: true}
+	}}, change...)...)
 	require.NoError(t, err)
 	return r
 }
@@ -61,7 +50,7 @@ func TestAdversary_AccusesNobodyWrongly(t *testing.T) {
 				seeds, calls = 20, 60
 			}
 			for seed := range seeds {
-				r := adversary(t, v.Build, seed+1, func(o *conformance.Options) { o.Chaos.Calls = calls })
+				r := adversary(t, v, seed+1, func(o *conformance.Options) { o.Chaos.Calls = calls })
 				assert.Equal(t, report.Conformant, r.Verdict)
 				assert.Empty(t, complaints(r), "seed %d", seed+1)
 			}
@@ -76,13 +65,9 @@ func TestAdversary_CatchesWhatTakesAStory(t *testing.T) {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
 			const seeds = 20 // what is seldom does not come up in each story
-			limit := 10 * time.Second
-			if slices.Contains(m.Caught, "chaos/every-call-is-answered") {
-				limit = 500 * time.Millisecond // it hangs, and nobody wants to wait for that
-			}
 			var r *conformance.Report
 			for seed := uint64(1); seed <= seeds && (r == nil || len(complaints(r)) == 0); seed++ {
-				r = adversary(t, m.Build, seed, func(o *conformance.Options) { o.Chaos.Calls, o.AnswerLimit = 300, limit })
+				r = adversary(t, m, seed, func(o *conformance.Options) { o.Chaos.Calls = 300 })
 			}
 			require.Equal(t, m.Warned, r.Verdict == report.Conformant, complaints(r))
 			var failed []string
@@ -95,8 +80,8 @@ func TestAdversary_CatchesWhatTakesAStory(t *testing.T) {
 			require.Subset(t, failed, m.Caught, complaints(r)) // one fault can show in several places
 
 			// The story that it printed shows the same again, by itself.
-			again := adversary(t, m.Build, 99, func(o *conformance.Options) {
-				o.Chaos, o.AnswerLimit = &conformance.Chaos{Alone: true, Story: conformance.ShortestStory(r)}, limit
+			again := adversary(t, m, 99, func(o *conformance.Options) {
+				o.Chaos = &conformance.Chaos{Alone: true, Story: conformance.ShortestStory(r)}
 			})
 			assert.Equal(t, r.Verdict, again.Verdict)
 			assert.Subset(t, failures(again), m.Caught, complaints(again))
@@ -121,7 +106,7 @@ func TestAdversary_IsNeeded(t *testing.T) {
 	for _, m := range mutant.ForTheAdversary() {
 		t.Run(m.Name, func(t *testing.T) {
 			t.Parallel()
-			r := adversary(t, m.Build, 1, func(o *conformance.Options) {
+			r := adversary(t, m, 1, func(o *conformance.Options) {
 				o.Chaos, o.Run = nil, []string{"new-instance/*", "query-instance/*", "refresh-instance/*", "instance-status/*", "release-instance/*", "upgrade-instance/*"}
 			})
 			assert.Equal(t, report.Conformant, r.Verdict)
@@ -140,7 +125,7 @@ func TestAdversary_IsTheSameForASeed(t *testing.T) {
 		}
 	}
 	told := func(seed uint64) []report.Check {
-		r := adversary(t, m.Build, seed)
+		r := adversary(t, m, seed)
 		for n := range r.Checks {
 			r.Checks[n].DurationMS = 0
 		}
@@ -154,7 +139,7 @@ func TestAdversary_IsTheSameForASeed(t *testing.T) {
 // An ISV that is gone in the middle of the story gets a verdict, and soon.
 func TestAdversary_JudgesWhatDies(t *testing.T) {
 	t.Parallel()
-	r := adversary(t, func(isv *mutant.ISV) http.Handler {
+	r := adversary(t, mutant.Mutant{Build: func(isv *mutant.ISV) http.Handler {
 		var calls atomic.Int64
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if calls.Add(1) > 40 {
@@ -162,14 +147,14 @@ func TestAdversary_JudgesWhatDies(t *testing.T) {
 			}
 			isv.Handler.ServeHTTP(w, r)
 		})
-	}, 1)
+	}}, 1)
 	assert.Equal(t, report.NotConformant, r.Verdict)
 	assert.Equal(t, []string{"chaos/every-call-is-answered"}, failures(r), complaints(r))
 }
 
 func TestAdversary_EndsWithTheRun(t *testing.T) {
 	t.Parallel()
-	r := adversary(t, func(isv *mutant.ISV) http.Handler {
+	r := adversary(t, mutant.Mutant{Build: func(isv *mutant.ISV) http.Handler {
 		var calls atomic.Int64
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body) // only then the server notices that the caller is gone
@@ -177,7 +162,7 @@ func TestAdversary_EndsWithTheRun(t *testing.T) {
 				<-r.Context().Done()
 			}
 		})
-	}, 1, func(o *conformance.Options) { o.Timeout, o.AnswerLimit = 5*time.Second, 20*time.Second })
+	}}, 1, func(o *conformance.Options) { o.Timeout, o.AnswerLimit = 8*time.Second, time.Hour })
 	assert.Equal(t, report.Error, r.Verdict)
 	assert.Len(t, r.Checks, r.Counts[suite.Error])
 	assert.Contains(t, complaints(r), "the time for the whole run was used up before this check had ended")

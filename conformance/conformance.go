@@ -513,7 +513,9 @@ func runChecks(ctx context.Context, env *suite.Env, opts *Options, plan *selecti
 	}
 	each(opts.Parallel, func(c *suite.Check) bool { return !c.Alone && !c.After })
 	each(1, func(c *suite.Check) bool { return c.Alone && !c.After })
-	env.AwaitUsage(ctx)
+	if slices.ContainsFunc(plan.Entries, func(e selection.Entry) bool { return e.Reason == "" && e.Check.JudgesUsage() }) {
+		env.AwaitUsage(ctx)
+	}
 	if plan.NotSelected > 0 && slices.ContainsFunc(plan.Entries, func(e selection.Entry) bool { return e.Check.After && e.Reason == "" }) {
 		env.Warm(ctx)
 	}

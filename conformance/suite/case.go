@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isvkit/isvkit/conformance/internal/intent"
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/sandbox/curl"
@@ -586,6 +587,7 @@ func (c *Case) Together(ctx context.Context, bodies []Body) []*Answer {
 	answers := make([]*Answer, len(bodies))
 	errs := make([]error, len(bodies))
 	var joins []func()
+	ctx = intent.Together(ctx, len(bodies))
 	var wg sync.WaitGroup
 	for n, body := range bodies {
 		r := c.plain(body)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/isvkit/isvkit/conformance/internal/chaos"
+	"github.com/isvkit/isvkit/conformance/internal/intent"
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/sandbox/curl"
 )
@@ -29,7 +30,7 @@ type Play struct {
 func (e *Env) Tell(ctx context.Context, story *chaos.Story, name string, readyLimit time.Duration) (*Play, error) {
 	p := &player{
 		env: e, c: e.newCase(name, ""), story: story, readyLimit: readyLimit, orders: map[string]marketplaceapi.OrderInfo{},
-		instances: map[string]string{}, invented: map[string]string{},
+		instances: map[string]string{}, invented: map[string]string{}, over: make(chan struct{}),
 	}
 	for _, o := range story.Orders {
 		if err := p.order(ctx, o.Name, o.Charging, marketplaceapi.OrderNew, max(1, o.Lines)); err != nil {
@@ -46,6 +47,7 @@ func (e *Env) Tell(ctx context.Context, story *chaos.Story, name string, readyLi
 			return nil, err
 		}
 	}
+	close(p.over)
 	p.late.Wait()
 	p.rest(ctx)
 	if err := p.settle(ctx); err != nil {
@@ -60,6 +62,7 @@ type player struct {
 	story      *chaos.Story
 	readyLimit time.Duration
 	late       sync.WaitGroup // calls that nobody waits for
+	over       chan struct{}  // closed when no more calls of the story come
 
 	mu        sync.Mutex
 	orders    map[string]marketplaceapi.OrderInfo // by name in the story, and by deed, line and round
@@ -154,6 +157,10 @@ func (p *player) request(ctx context.Context, c *Case, call chaos.Call) (body Bo
 // play makes one call of the story, if the marketplace can make it.
 func (p *player) play(ctx context.Context, c *Case, call chaos.Call) (made bool, err error) {
 	var joined sync.WaitGroup
+	together := ctx
+	if call.Answer == chaos.Heard || call.Answer == chaos.Lost {
+		together = intent.Together(ctx, call.Together)
+	}
 	for range max(1, call.Together) {
 		body, ok, err := p.request(ctx, c, call)
 		if err != nil || !ok {
@@ -163,7 +170,7 @@ func (p *player) play(ctx context.Context, c *Case, call chaos.Call) (made bool,
 		case chaos.Late:
 			out := make(chan struct{})
 			var once sync.Once
-			traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { once.Do(func() { close(out) }) }})
+			traced := httptrace.WithClientTrace(intent.With(ctx, intent.Intent{Over: p.over}), &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { once.Do(func() { close(out) }) }})
 			p.late.Go(func() {
 				defer once.Do(func() { close(out) })
 				p.make(traced, call, body)
@@ -173,7 +180,7 @@ func (p *player) play(ctx context.Context, c *Case, call chaos.Call) (made bool,
 		case chaos.Reset:
 			joined.Go(func() { p.cut(ctx, call, body) })
 		case chaos.Heard, chaos.Lost:
-			joined.Go(func() { p.make(ctx, call, body) })
+			joined.Go(func() { p.make(together, call, body) })
 		}
 	}
 	joined.Wait()
@@ -225,7 +232,7 @@ func (p *player) learn(call chaos.Call, body Body, a *Answer) chaos.Event {
 func (p *player) cut(ctx context.Context, call chaos.Call, body Body) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	traced := httptrace.WithClientTrace(intent.With(ctx, intent.Intent{HangsUp: true}), &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
 			conn := info.Conn
 			if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
@@ -254,6 +261,9 @@ func (p *player) settle(ctx context.Context) error {
 	errs := make([]error, len(lines))
 	told := slices.Clone(p.events)
 	p.real()
+	if p.gaveUp() && p.env.Reach(ctx) == nil { // it is there, and has no answer to some calls only
+		p.silent = 0
+	}
 	// What is released goes first, so that whatever a release does to another instance is seen.
 	for _, first := range []bool{true, false} {
 		var wg sync.WaitGroup

@@ -99,6 +99,9 @@ func (c *Check) Missing(e *Env) string {
 	return ""
 }
 
+// JudgesUsage reports whether the check judges what usage was pushed in the whole run, so that it has to wait for some.
+func (c *Check) JudgesUsage() bool { return c.After && slices.Equal(c.Charging, usageModes) }
+
 // All lists every check, in the order of the report.
 func All() []Check {
 	return slices.Concat(

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isvkit/isvkit/conformance/internal/intent"
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/sandbox/curl"
 )
@@ -61,6 +62,7 @@ func Replay(ctx context.Context, env *Env, requests []curl.Request, orders []mar
 
 // sendAll sends requests at the same time.
 func (e *Env) sendAll(ctx context.Context, sent []curl.Sent) error {
+	ctx = intent.Together(ctx, len(sent))
 	var wg sync.WaitGroup
 	errs := make([]error, len(sent))
 	var joins []func()

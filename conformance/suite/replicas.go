@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/isvkit/isvkit/conformance/internal/intent"
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/sandbox/curl"
 )
@@ -150,8 +151,9 @@ func (c *Case) spread(ctx context.Context, order marketplaceapi.OrderInfo, each 
 	}
 	answers, errs := make([]*Answer, len(requests)), make([]error, len(requests))
 	var wg sync.WaitGroup
+	together := intent.Together(ctx, len(requests))
 	for n, r := range requests {
-		wg.Go(func() { answers[n], errs[n] = c.env.exchange(ctx, r) })
+		wg.Go(func() { answers[n], errs[n] = c.env.exchange(together, r) })
 	}
 	wg.Wait()
 	c.requests = append(c.requests, requests...)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isvkit/isvkit/conformance/internal/intent"
 	"github.com/isvkit/isvkit/openapi/providerapi"
 	"github.com/isvkit/isvkit/sandbox/curl"
 )
@@ -163,6 +164,7 @@ func (c *Case) SendTwice(ctx context.Context, what string, r curl.Request) (firs
 func (c *Case) SendTogether(ctx context.Context, what string, requests []curl.Request) []*Answer {
 	answers, errs := make([]*Answer, len(requests)), make([]error, len(requests))
 	var joins []func()
+	ctx = intent.Together(ctx, len(requests))
 	var wg sync.WaitGroup
 	for n, r := range requests {
 		r.Together = true

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isvkit/isvkit/conformance/internal/intent"
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
 	"github.com/isvkit/isvkit/sandbox/curl"
 )
@@ -26,6 +27,15 @@ type flow struct {
 	hung func()
 	// hangUp closes the connection once all is sent, without waiting for the answer.
 	hangUp bool
+}
+
+// intent is what it is for.
+func (f flow) intent(ctx context.Context) intent.Intent {
+	i := intent.Intent{HangsUp: f.hangUp || f.cut > 0}
+	if f.hang > 0 {
+		i.Over = ctx.Done()
+	}
+	return i
 }
 
 // piece is how much is sent at once. It is more than what an HTTP client collects before it sends.
@@ -79,6 +89,7 @@ func (c *Case) pour(ctx context.Context, text string, how flow) *Answer {
 		ctx, end = context.WithTimeout(ctx, c.env.AnswerLimit)
 		defer end()
 	}
+	ctx = intent.With(ctx, how.intent(ctx))
 	if how.hangUp {
 		ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { cancel() }})
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/isvkit/isvkit/conformance/internal/intent"
 	"github.com/isvkit/isvkit/sandbox/curl"
 )
 
@@ -83,8 +84,9 @@ func windowChecks() []Check {
 				const copies = 6
 				answers := make([]*Answer, copies)
 				var wg sync.WaitGroup
+				together := intent.Together(ctx, copies)
 				for n := range answers {
-					wg.Go(func() { answers[n], _ = c.env.transmit(ctx, s.request, s.params) })
+					wg.Go(func() { answers[n], _ = c.env.transmit(together, s.request, s.params) })
 				}
 				wg.Wait()
 				passed := 0

@@ -4,21 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"time"
 )
-
-// moment is how long these ISVs are busy. Another call comes in between, or the caller is found to have gone.
-const moment = 30 * time.Millisecond
-
-// gone reports whether the caller hangs up while the ISV is busy.
-func (c *call) gone() bool {
-	select {
-	case <-c.request.Context().Done():
-		return true
-	case <-time.After(moment):
-		return false
-	}
-}
 
 // ForTheAdversary are ISVs that are wrong in a way that takes a story to show: each check by itself finds nothing. Caught are the checks of
 // the adversary.
@@ -28,7 +14,7 @@ func ForTheAdversary() []Mutant {
 			Name: "after a renewal, overlapping repeats of newInstance make a second instance", Caught: []string{"chaos/one-instance-per-order-line"},
 			Build: remember(func() behaviour {
 				var mu sync.Mutex
-				lines, renewed, busy := map[string]string{}, map[string]bool{}, map[string]int{} // instance by line; by instance
+				lines, renewed := map[string]string{}, map[string]bool{} // instance by line; by instance
 				return func(c *call) *answer {
 					if c.debug() || !c.is("newInstance") {
 						a := c.pass()
@@ -43,20 +29,13 @@ func ForTheAdversary() []Mutant {
 					mu.Lock()
 					id := lines[line]
 					fresh := renewed[id]
-					busy[line]++
-					overlaps := busy[line] > 1
 					mu.Unlock()
-					if fresh {
-						time.Sleep(moment)
+					if fresh && c.meets(line) > 0 {
+						return c.pass().set("instanceId", randomID())
 					}
 					a := c.pass()
 					mu.Lock()
 					defer mu.Unlock()
-					busy[line]--
-					if fresh && overlaps && a.ok() {
-						return a.set("instanceId", randomID())
-					}
-					delete(renewed, id)
 					if id, ok := a.body["instanceId"].(string); ok && a.ok() {
 						lines[line] = id
 					}
@@ -97,18 +76,36 @@ func ForTheAdversary() []Mutant {
 		},
 		{
 			Name: "a freeze that is going on during the release brings the instance back", Caught: []string{"chaos/released-stays-released"}, Warned: true,
-			Build: wire(func(c *call) *answer {
-				if !c.is("updateInstanceStatus") || c.debug() {
+			Build: remember(func() behaviour {
+				var mu sync.Mutex
+				released := map[string]*signal{} // by instance
+				of := func(id string) *signal {
+					mu.Lock()
+					defer mu.Unlock()
+					if released[id] == nil {
+						released[id] = newSignal()
+					}
+					return released[id]
+				}
+				return func(c *call) *answer {
+					id := c.text("instanceId")
+					switch {
+					case c.debug():
+					case c.is("releaseInstance"):
+						a := c.pass()
+						if a.ok() {
+							of(id).give()
+						}
+						return a
+					case c.is("updateInstanceStatus"):
+						saved := c.isv.App.copied(id)
+						if saved != nil && c.until(of(id).c) {
+							c.isv.App.restore(id, saved)
+							return success()
+						}
+					}
 					return c.pass()
 				}
-				saved := c.isv.App.copied(c.text("instanceId"))
-				time.Sleep(moment)
-				a := c.pass()
-				if saved == nil || !a.ok() && a.code() != "000003" {
-					return a
-				}
-				c.isv.App.restore(c.text("instanceId"), saved)
-				return success()
 			}),
 		},
 		{
@@ -147,24 +144,23 @@ func ForTheAdversary() []Mutant {
 			}),
 		},
 		{
-			Name: "an upgrade whose caller hangs up locks the instance for ever", Caught: []string{"chaos/every-call-is-answered"},
+			Name: "after an upgrade whose caller hangs up every call about the instance crashes", Caught: []string{"chaos/every-call-is-answered"},
 			Build: remember(func() behaviour {
 				var mu sync.Mutex
-				locked := map[string]bool{}
+				broken := map[string]bool{}
 				return func(c *call) *answer {
 					id := c.text("instanceId")
 					mu.Lock()
-					stuck := locked[id]
+					crashes := broken[id]
 					mu.Unlock()
 					switch {
 					case c.debug() || c.is("queryInstance"):
-					case stuck:
-						<-c.request.Context().Done()
-						return &answer{status: http.StatusGatewayTimeout, header: http.Header{}}
+					case crashes:
+						panic(http.ErrAbortHandler) // the connection is closed
 					case c.is("upgradeInstance") && c.gone():
 						mu.Lock()
 						defer mu.Unlock()
-						locked[id] = true
+						broken[id] = true
 						return reply("000005", "interrupted")
 					}
 					return c.pass()

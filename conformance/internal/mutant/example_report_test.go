@@ -3,8 +3,6 @@ package mutant_test
 import (
 	"bytes"
 	"flag"
-	"net"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,20 +24,13 @@ func TestExample(t *testing.T) {
 	}
 	all := mutant.Mutants()
 	m := all[slices.IndexFunc(all, func(m mutant.Mutant) bool { return m.Name == "answers the businessId as the id of a repeat" })]
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	isv, err := mutant.New(keys, "http://"+listener.Addr().String())
-	require.NoError(t, err)
-	server := httptest.NewServer(m.Build(isv))
-	defer server.Close()
-	r, err := conformance.Run(t.Context(), conformance.Options{
-		Target: server.URL + "/saasproduce", BaseKey: keys.Base, AK: keys.AK, SK: keys.SK, MarketListener: listener,
-		Charging: []string{suite.Period}, With: []string{suite.Upgrade}, Seed: 1, Build: "crm 4.2.0",
-		Run: []string{"new-instance/*", "query-instance/*", "answers/*", "release-instance/*", "SIG-1", "SIG-2", "UPG-*"},
+	r, err := m.Try(t.Context(), func(o *conformance.Options) {
+		o.Charging, o.With, o.Replicas, o.UsageWait, o.Build = []string{suite.Period}, []string{suite.Upgrade}, nil, 0, "crm 4.2.0"
+		o.Run = []string{"new-instance/*", "query-instance/*", "answers/*", "release-instance/*", "SIG-1", "SIG-2", "UPG-*"}
 	})
 	require.NoError(t, err)
 	var b bytes.Buffer
 	require.NoError(t, r.WriteJSON(&b))
-	text := bytes.ReplaceAll(b.Bytes(), []byte(server.URL), []byte("http://127.0.0.1:9000"))
+	text := bytes.ReplaceAll(b.Bytes(), []byte(r.Target), []byte("http://127.0.0.1:9000/saasproduce"))
 	require.NoError(t, os.WriteFile(filepath.Join("..", "..", "report", "testdata", "example.json"), text, 0o600))
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,6 +22,7 @@ import (
 
 var (
 	update = flag.Bool("update", false, "write the kill matrix, MUTANTS.md, anew")
+	whole  = flag.Bool("whole", false, "judge every mutant by the whole suite")
 	seed   = flag.Uint64("mutants", 1, "which tenth of the mutants the race detector looks at")
 )
 
@@ -42,6 +44,58 @@ func looked(m mutant.Mutant) bool {
 	h := fnv.New64a()
 	_, _ = fmt.Fprint(h, *seed, m.Name)
 	return h.Sum64()%10 == 0
+}
+
+// areas are patterns for all checks of the areas that a mutant is caught in.
+func areas(m mutant.Mutant) []string {
+	var patterns []string
+	for _, id := range m.Caught {
+		area, _, _ := strings.Cut(id, "/")
+		if !slices.Contains(patterns, area+"/*") {
+			patterns = append(patterns, area+"/*")
+		}
+	}
+	return patterns
+}
+
+// chosen are the checks that a mutant is judged by: those of the areas that it is caught in, and of the others every twelfth, which are other
+// ones for each mutant. Every twelfth mutant is judged by the whole suite, and so are those that are caught by checks which judge what all
+// others saw, or break a MUST somewhere else. With -whole, each one is.
+func chosen(m mutant.Mutant) []string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(m.Name))
+	const of = 12
+	turn := int(h.Sum32() % of)
+	after := slices.ContainsFunc(conformance.Checks(), func(c conformance.Check) bool { return c.After && slices.Contains(m.Caught, c.ID) })
+	if *whole || after || !m.Warned && !breaksMust(m) || turn == 0 && !underRace {
+		return nil
+	}
+	patterns := areas(m)
+	for n, c := range conformance.Checks() {
+		if n%of == turn {
+			patterns = append(patterns, c.ID)
+		}
+	}
+	return patterns
+}
+
+// levels are those of the checks, by their ids.
+var levels = sync.OnceValue(func() map[string]requirements.Level {
+	rules, err := requirements.Load()
+	if err != nil {
+		panic(err) // it is our file
+	}
+	levels := map[string]requirements.Level{}
+	for _, c := range conformance.Checks() {
+		rule, _ := rules.Requirement(c.Requirement)
+		levels[c.ID] = rule.Level
+	}
+	return levels
+})
+
+// breaksMust tells whether one of the checks that a mutant is named to be caught by is about a MUST.
+func breaksMust(m mutant.Mutant) bool {
+	return slices.ContainsFunc(m.Caught, func(id string) bool { return levels()[id] == requirements.Must })
 }
 
 const matrixFile = "../../MUTANTS.md"

@@ -12,7 +12,7 @@ import (
 
 func TestPlainV1_IsConformant(t *testing.T) {
 	t.Parallel()
-	r := judgeOther(t, mutant.PlainV1(), suite.Period)
+	r := judge(t, mutant.PlainV1(), sold(suite.Period), ofItsInterface(mutant.PlainV1()))
 	assert.Equal(t, report.Conformant, r.Verdict)
 	assert.Empty(t, failed(r), messages(r, failed(r)))
 	assert.Zero(t, r.Counts[suite.Error])
@@ -21,7 +21,7 @@ func TestPlainV1_IsConformant(t *testing.T) {
 
 func TestPlainKit_IsConformant(t *testing.T) {
 	t.Parallel()
-	r := judgeOther(t, mutant.PlainKit(), suite.Period)
+	r := judge(t, mutant.PlainKit(), sold(suite.Period), ofItsInterface(mutant.PlainKit()))
 	assert.Equal(t, report.Conformant, r.Verdict)
 	// It has one code for all that it does not like, and the digests of most libraries, which are warnings and nothing more.
 	assert.Subset(t, []string{"kit-parameters/missing-parameter-has-its-code", "kit-secret/java-digests-are-taken"}, failed(r), messages(r, failed(r)))

@@ -55,3 +55,10 @@ var alsoShows = map[string][]string{
 	"pushes times of Beijing":                         {"usage/pushed-again-*", "usage/no-usage-of-released-*"},
 	"does not ask for orders":                         {"order-query/unknown-order-makes-*", "order-query/foreign-line-*"},
 }
+
+// silent are mutants that push no usage, or not again, so that it is no use to wait for it.
+var silent = []string{
+	"does not ask for orders", "pushes times of Beijing", "uses a metering_sn twice", "pushes a usage of 0", "signs pushes with another key", "pushes five decimals",
+	"meters a second twice", "gives up a record that was refused", "pushes for instances of others", "pushes once, whatever is answered", "answers ids with a comma",
+	"answers ids of 70 characters",
+}

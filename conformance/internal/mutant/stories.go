@@ -46,36 +46,17 @@ func noting(b func(c *call, n *notes) *answer) func(*ISV) http.Handler {
 
 func cannot() *answer { return reply("000005", "cannot be done") }
 
-// work is how long some mutants are at work, so that calls which arrive together meet.
-const work = 15 * time.Millisecond
-
-// meets makes a mutant for calls that match: with is told whether one of the same key is at work already.
+// meets makes a mutant for calls that match: with is told whether it is the first of those that arrive together.
 func meets(matches func(c *call) bool, key func(c *call) string, with func(c *call, first bool) *answer) func(*ISV) http.Handler {
-	return remember(func() behaviour {
-		var mu sync.Mutex
-		inside := map[string]int{}
-		return func(c *call) *answer {
-			if !matches(c) || !c.trusted() {
-				return c.pass()
-			}
-			k := key(c)
-			if k == "" {
-				return c.pass()
-			}
-			mu.Lock()
-			inside[k]++
-			first := inside[k] == 1
-			mu.Unlock()
-			defer func() {
-				mu.Lock()
-				inside[k]--
-				mu.Unlock()
-			}()
-			if first {
-				<-time.After(work)
-			}
-			return with(c, first)
+	return wire(func(c *call) *answer {
+		if !matches(c) || !c.trusted() {
+			return c.pass()
 		}
+		k := key(c)
+		if k == "" {
+			return c.pass()
+		}
+		return with(c, c.meets(k) == 0)
 	})
 }
 
@@ -193,30 +174,19 @@ func storyMutants() []Mutant {
 			}
 			return a
 		}), Caught: []string{"sequences/the-very-same-new-instance-gets-the-same-instance"}},
-		{Name: "mixes up the lines of an order", Build: remember(func() behaviour {
-			var mu sync.Mutex
-			atWork := map[string]string{} // order: line
-			return func(c *call) *answer {
-				if !trusted(c, "newInstance") {
-					return c.pass()
-				}
-				mu.Lock()
-				line, busy := atWork[c.text("orderId")]
-				if !busy {
-					atWork[c.text("orderId")] = c.text("orderLineId")
-				}
-				mu.Unlock()
-				if busy && line != c.text("orderLineId") {
-					return c.with("orderLineId", line).resigned()
-				}
-				<-time.After(work)
-				defer func() {
-					mu.Lock()
-					delete(atWork, c.text("orderId"))
-					mu.Unlock()
-				}()
+		{Name: "mixes up the lines of an order", Build: noting(func(c *call, n *notes) *answer {
+			if !trusted(c, "newInstance") {
 				return c.pass()
 			}
+			order, line := c.text("orderId"), c.text("orderLineId")
+			if c.meets(order) == 0 {
+				n.swap(order, line)
+				return c.pass()
+			}
+			if first := n.of(order); first != "" && first != line {
+				return c.with("orderLineId", first).resigned()
+			}
+			return c.pass()
 		}), Caught: []string{"sequences/lines-together-get-different-instances"}},
 		{Name: "releases only what was asked for before", Build: noting(func(c *call, n *notes) *answer {
 			id := c.text("instanceId")
