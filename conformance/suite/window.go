@@ -12,10 +12,11 @@ import (
 )
 
 const (
-	window    = 60 * time.Second
-	justOut   = window + time.Second
-	stillIn   = window - 10*time.Second
-	staleTime = "1700000000" // in seconds, in November 2023
+	window       = 60 * time.Second
+	justOut      = window + time.Second
+	stillIn      = window - 10*time.Second
+	mostOnItsWay = time.Second
+	staleTime    = "1700000000" // in seconds, in November 2023
 )
 
 // edge is a check of an edge of the window of 60 seconds, by the ISV's clock as its answers show it.
@@ -27,10 +28,17 @@ func edge(id, title string, accepted bool, offset func(low, top time.Duration) t
 			c.Skipf("the answers have no Date, or it changes from one to the next, so that the ISV's clock is not known")
 		}
 		a := c.Send(ctx, body, curl.Variation{Offset: offset(low, top)})
+		const more = 4
+		for range more { // the call loses some of the distance on its way
+			if accepted || a.Refused() || a.Duration <= mostOnItsWay {
+				break
+			}
+			a = c.Send(ctx, body, curl.Variation{Offset: offset(low, top)})
+		}
 		switch {
 		case accepted:
 			c.WantSuccess("queryInstance with a timestamp 50 seconds from the ISV's clock", a)
-		case a.Duration > time.Second && offset(low, top) > 0:
+		case !a.Refused() && a.Duration > mostOnItsWay && offset(low, top) > 0:
 			c.Skipf("the call was on its way for too long, %v", a.Duration)
 		default:
 			c.WantRefused("queryInstance with a timestamp 61 seconds from the ISV's clock", a)
@@ -41,7 +49,6 @@ func edge(id, title string, accepted bool, offset func(low, top time.Duration) t
 func windowChecks() []Check {
 	return []Check{
 		edge("signing/age-of-61-seconds-is-refused", "A call that is 61 seconds old is refused", false, func(low, _ time.Duration) time.Duration { return low - justOut }),
-		// On its way it loses some of the distance.
 		edge("signing/61-seconds-ahead-is-refused", "A call that is dated 61 seconds ahead is refused", false, func(_, top time.Duration) time.Duration { return top + justOut + time.Second }),
 		edge("signing/age-of-50-seconds-is-accepted", "A call that is 50 seconds old is accepted", true, func(_, top time.Duration) time.Duration { return top - stillIn }),
 		edge("signing/50-seconds-ahead-is-accepted", "A call that is dated 50 seconds ahead is accepted", true, func(low, _ time.Duration) time.Duration { return low + stillIn }),

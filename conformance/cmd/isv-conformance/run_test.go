@@ -185,7 +185,7 @@ func start(t *testing.T, binary, marketURL string) (target string) {
 			return false
 		}
 		return conn.Close() == nil
-	}, 10*time.Second, 20*time.Millisecond, "the ISV does not listen")
+	}, time.Minute, 20*time.Millisecond, "the ISV does not listen")
 	return "http://" + address + "/saasproduce"
 }
 

@@ -21,12 +21,13 @@ const shortest = 6
 // Secrets are what is to be hidden. They are learned first, and then everything is hidden with them.
 type Secrets struct {
 	known    map[string]bool
+	proofs   map[string]bool // names that were looked at: a report has the same few many times
 	replacer *strings.Replacer
 }
 
 // New knows the keys of a run.
 func New(keys ...string) *Secrets {
-	s := &Secrets{known: map[string]bool{}}
+	s := &Secrets{known: map[string]bool{}, proofs: map[string]bool{}}
 	s.add(keys...)
 	return s
 }
@@ -96,8 +97,13 @@ func (s *Secrets) Text(text string) string { return s.Known(redact.Text(text)) }
 // proofs are parameters and headers that prove who somebody is. A V1 token never expires, and any signature lets a weak key be guessed.
 var proofs = []string{"signature", "authtoken", "x-sign", "authorization", "proxy-authorization", "cookie", "set-cookie", "body-sign"}
 
-func proves(name string) bool {
-	return slices.Contains(proofs, strings.ToLower(name)) || redact.SoundsSecret(name)
+func (s *Secrets) proves(name string) bool {
+	proves, known := s.proofs[name]
+	if !known {
+		proves = slices.Contains(proofs, strings.ToLower(name)) || redact.SoundsSecret(name)
+		s.proofs[name] = proves
+	}
+	return proves
 }
 
 // ourNonce recognises the nonces that a run makes up, which are another one each time and tell nothing. Others are shown: they are what a
@@ -117,7 +123,7 @@ func (s *Secrets) URL(address string) string {
 	params := strings.Split(query, "&")
 	for n, p := range params {
 		name, value, _ := strings.Cut(p, "=")
-		if plain, err := url.QueryUnescape(name); err == nil && (proves(plain) || ourNonce(plain, value)) && value != "" {
+		if plain, err := url.QueryUnescape(name); err == nil && (s.proves(plain) || ourNonce(plain, value)) && value != "" {
 			params[n] = name + "=" + redact.Hidden
 		}
 	}
@@ -129,7 +135,7 @@ func (s *Secrets) Header(h http.Header) map[string]string {
 	shown := map[string]string{}
 	for name, values := range h {
 		value := strings.Join(values, ", ")
-		if (proves(name) || ourNonce(name, value)) && value != "" {
+		if (s.proves(name) || ourNonce(name, value)) && value != "" {
 			value = redact.Hidden
 		}
 		shown[name] = s.Known(value)

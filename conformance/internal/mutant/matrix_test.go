@@ -72,7 +72,7 @@ func chosen(m mutant.Mutant) []string {
 	}
 	patterns := areas(m)
 	for n, c := range conformance.Checks() {
-		if n%of == turn {
+		if n%of == turn && (m.Run == nil || mutant.Matches(m.Run, c.ID)) {
 			patterns = append(patterns, c.ID)
 		}
 	}

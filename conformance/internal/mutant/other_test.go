@@ -9,13 +9,12 @@ import (
 	"github.com/isvkit/isvkit/conformance/internal/mutant"
 )
 
-// ofItsInterface judges by the checks of one interface: all of them, or under the race detector, which takes ten times as long, those of the
-// areas that the mutant is caught in.
+// ofItsInterface judges by the checks of one interface, or those of them that are chosen.
 func ofItsInterface(m mutant.Mutant) func(*conformance.Options) {
 	return func(o *conformance.Options) {
 		o.Replicas, o.UsageWait = nil, 0
-		if underRace && len(m.Caught) > 0 {
-			o.Run = areas(m)
+		if checks := chosen(m); checks != nil && len(m.Caught) > 0 {
+			o.Run = checks
 		}
 	}
 }

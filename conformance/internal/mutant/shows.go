@@ -60,5 +60,5 @@ var alsoShows = map[string][]string{
 var silent = []string{
 	"does not ask for orders", "pushes times of Beijing", "uses a metering_sn twice", "pushes a usage of 0", "signs pushes with another key", "pushes five decimals",
 	"meters a second twice", "gives up a record that was refused", "pushes for instances of others", "pushes once, whatever is answered", "answers ids with a comma",
-	"answers ids of 70 characters",
+	"answers ids of 70 characters", "keeps one instance per buyer",
 }

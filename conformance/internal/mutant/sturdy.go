@@ -219,10 +219,11 @@ func robustMutants() []Mutant {
 	}
 }
 
-// readsOnce takes what comes first for the whole body.
+// readsOnce takes what comes first for the whole body. What it has room for is less than a body that comes in pieces, so that it does not get
+// all of that when it is late.
 func readsOnce(isv *ISV) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		first := make([]byte, 32<<10)
+		first := make([]byte, 16<<10)
 		n, _ := r.Body.Read(first)
 		r.Body = io.NopCloser(bytes.NewReader(first[:n]))
 		isv.Handler.ServeHTTP(w, r)
