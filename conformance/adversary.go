@@ -1,9 +1,11 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/isvkit/isvkit/conformance/internal/chaos"
@@ -14,8 +16,10 @@ import (
 
 // Chaos is what the adversary is to do. It tells the ISV a long story with everything that goes wrong between two parties: calls that come
 // twice, at the same time or again after others, answers that get lost or come late, connections that are reset. Then it asks how it all
-// ended. The story follows from Options.Seed.
+// ended.
 type Chaos struct {
+	// Seed is what the story follows from. Default: Options.Seed, which the ids follow from.
+	Seed uint64
 	// Calls is how many calls the story has. Default: 300.
 	Calls int
 	// Story is one in YAML that is told instead, such as a report has it. Default: one is made up.
@@ -47,6 +51,27 @@ func (c *Chaos) validate() error {
 	return nil
 }
 
+// told is what the report keeps of it; nil for nil.
+func (c *Chaos) told(seed uint64) *report.Chaos {
+	if c == nil {
+		return nil
+	}
+	return &report.Chaos{Seed: cmp.Or(c.Seed, seed), Calls: cmp.Or(c.Calls, 300), Story: c.Story}
+}
+
+// Again is what has the adversary tell the story of a report again; nil if everything passed in it that he looked at. The ids are made from
+// the seed of the new run, because an ISV that goes on knows the orders of the old one. The error says that the story is not in the report.
+func Again(r *Report) (*Chaos, error) {
+	failed := slices.ContainsFunc(r.Checks, func(c report.Check) bool { return strings.HasPrefix(c.ID, chaos.Area) && c.Rerun() })
+	switch {
+	case !failed:
+		return nil, nil //nolint:nilnil // there is nothing to tell
+	case r.Chaos == nil:
+		return nil, fmt.Errorf("the adversary's story is not in the report; isv-conformance chaos --seed %d --chaos-calls NUMBER tells it again, with the number of calls that it had", r.Seed)
+	}
+	return &Chaos{Seed: r.Chaos.Seed, Calls: r.Chaos.Calls, Story: r.Chaos.Story}, nil
+}
+
 // adversary lets the adversary play, and gives a check for each of its rules.
 func (o *Options) adversary(ctx context.Context, env *suite.Env) []report.Check {
 	if o.Chaos == nil {
@@ -64,11 +89,8 @@ func (o *Options) adversary(ctx context.Context, env *suite.Env) []report.Check 
 		}
 		story = *given
 	} else {
-		calls := o.Chaos.Calls
-		if calls == 0 {
-			calls = 300
-		}
-		story = chaos.Plan(o.Seed, chaos.Shape{Charging: o.Charging, Upgrade: slices.Contains(o.With, suite.Upgrade), Calls: calls})
+		told := o.Chaos.told(o.Seed)
+		story = chaos.Plan(told.Seed, chaos.Shape{Charging: o.Charging, Upgrade: slices.Contains(o.With, suite.Upgrade), Calls: told.Calls})
 	}
 	started := time.Now()
 	play, err := env.Tell(ctx, &story, "chaos", a.readyLimit)
@@ -178,7 +200,7 @@ func (a *adversary) checks(o *Options, whole suite.Result, rules map[string]*bro
 		}
 		b := rules[rule.Name]
 		if b != nil {
-			c.Status, c.Requirement, c.Messages, c.Story = suite.Fail, b.breaches[0].Requirement, b.messages(o.Seed), b.story.YAML()
+			c.Status, c.Requirement, c.Messages, c.Story = suite.Fail, b.breaches[0].Requirement, b.messages(o.Chaos.told(o.Seed).Seed), b.story.YAML()
 		}
 		r, _ := set.Requirement(c.Requirement)
 		c.Level, c.Rule, c.Source = r.Level, r.Text, append([]string{}, r.Source...)

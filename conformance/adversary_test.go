@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/isvkit/isvkit/conformance"
+	"github.com/isvkit/isvkit/conformance/internal/chaos"
 	"github.com/isvkit/isvkit/conformance/internal/mutant"
 	"github.com/isvkit/isvkit/conformance/report"
 	"github.com/isvkit/isvkit/conformance/suite"
@@ -98,6 +100,38 @@ func failures(r *conformance.Report) []string {
 		}
 	}
 	return ids
+}
+
+// Each rule of the adversary can be broken, or it says nothing.
+func TestAdversary_EachRuleCanBreak(t *testing.T) {
+	t.Parallel()
+	broken := map[string]bool{}
+	for _, m := range slices.Concat(mutant.ForTheAdversary(), mutant.BreaksEndOf()) {
+		for _, id := range m.Caught {
+			broken[id] = true
+		}
+	}
+	for _, rule := range chaos.Rules() {
+		assert.True(t, broken[chaos.Area+rule.Name], "no mutant breaks %s", rule.Name)
+		delete(broken, chaos.Area+rule.Name)
+	}
+	assert.Empty(t, broken, "mutants name rules that do not exist")
+	for _, m := range mutant.BreaksEndOf() {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			var r *conformance.Report
+			const seeds = 10 // what is seldom does not come up in each story
+			for seed := uint64(1); seed <= seeds && (r == nil || !slices.Contains(failures(r), m.Caught[0])); seed++ {
+				r = adversary(t, m, seed, func(o *conformance.Options) { o.Run, o.Chaos.Tries = nil, 40 })
+			}
+			assert.Subset(t, failures(r), m.Caught, complaints(r))
+			for _, c := range r.Checks {
+				if slices.Contains(m.Caught, c.ID) {
+					assert.NotEmpty(t, c.Story)
+				}
+			}
+		})
+	}
 }
 
 // The suite alone lets them pass, or they would be no work for the adversary.

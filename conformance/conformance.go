@@ -417,7 +417,7 @@ func begin(opts Options, started time.Time) *Report {
 	return &Report{
 		Target: opts.Target, StartedAt: started.UTC().Truncate(time.Millisecond), SuiteVersion: Version, ContractVersion: contractVersion(),
 		Charging: opts.Charging, With: opts.With, Level: opts.Level, Readings: opts.Readings,
-		Replicas: opts.Replicas, Seed: opts.Seed, Build: opts.Build, Checks: []report.Check{},
+		Replicas: opts.Replicas, Seed: opts.Seed, Build: opts.Build, Chaos: opts.Chaos.told(opts.Seed), Checks: []report.Check{},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/isvkit/isvkit/conformance/internal/chaos"
 	"github.com/isvkit/isvkit/conformance/report"
 	"github.com/isvkit/isvkit/conformance/suite"
 	"github.com/isvkit/isvkit/sandbox/curl"
@@ -28,6 +29,9 @@ func Replay(ctx context.Context, o Options, r *Report, id string) (*Replayed, er
 	then, ok := r.Check(id)
 	if !ok {
 		return nil, badOption("", "the report has no check %q; it has %d checks", id, len(r.Checks))
+	}
+	if strings.HasPrefix(id, chaos.Area) {
+		return nil, badOption("", "the check %s takes a whole story; isv-conformance run --rerun tells it again, and chaos --story FILE the shortest one", id)
 	}
 	if then.Status != suite.Fail {
 		return nil, badOption("", "the check %s did not fail in the report, its outcome is %s; there is nothing to send again", id, then.Outcome)

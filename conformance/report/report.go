@@ -75,8 +75,16 @@ type Report struct {
 	NotSelected     int             `json:"notSelected"`        // checks of the suite that were left out on request
 	Counts          map[Outcome]int `json:"counts"`
 	Checks          []Check         `json:"checks"`
+	Chaos           *Chaos          `json:"chaos,omitempty"` // the adversary's story; nil: he did not play
 	// Problem is why no check could be run at all.
 	Problem string `json:"problem,omitempty"`
+}
+
+// Chaos is what the adversary's story is told again from.
+type Chaos struct {
+	Seed  uint64 `json:"seed,string"`     // what it follows from
+	Calls int    `json:"calls"`           // how many it has
+	Story string `json:"story,omitempty"` // one that was given, in YAML, instead of those
 }
 
 // Check is the outcome of one check.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/isvkit/isvkit/conformance"
 )
@@ -32,18 +33,26 @@ func (a *adversary) bind(flags *flag.FlagSet) {
 const mostStory = 4 << 20 // bytes
 
 func (a *adversary) load(flags *flag.FlagSet, opts *conformance.Options) (err error) {
-	if !a.on {
-		flags.Visit(func(f *flag.Flag) {
-			if f.Name == "chaos-calls" || f.Name == "story" || f.Name == "save" {
-				err = fmt.Errorf("--%s: it is about the adversary, who does not play; add --chaos", f.Name)
-			}
-		})
-		return err
+	var given []string
+	flags.Visit(func(f *flag.Flag) {
+		if f.Name == "chaos-calls" || f.Name == "story" || f.Name == "save" {
+			given = append(given, f.Name)
+		}
+	})
+	another := slices.Contains(given, "chaos-calls") || slices.Contains(given, "story")
+	switch again := opts.Chaos != nil; { // --rerun
+	case again && !another:
+		opts.Chaos.Alone = opts.Chaos.Alone || flags.Name() == "chaos"
+		return nil
+	case !a.on && !again && len(given) > 0:
+		return fmt.Errorf("--%s: it is about the adversary, who does not play; add --chaos", given[0])
+	case !a.on && !again:
+		return nil
 	}
 	if a.calls < 1 {
 		return fmt.Errorf("--chaos-calls: %d is too few, expected 1 or more", a.calls)
 	}
-	opts.Chaos = &conformance.Chaos{Calls: a.calls, Alone: flags.Name() == "chaos"}
+	opts.Chaos = &conformance.Chaos{Calls: a.calls, Alone: flags.Name() == "chaos" || opts.Chaos != nil && opts.Chaos.Alone}
 	if a.story == "" {
 		return nil
 	}

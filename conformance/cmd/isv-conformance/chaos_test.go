@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -31,6 +32,42 @@ func TestProgram_ChaosFindsTheShortestStory(t *testing.T) {
 	for name, value := range environment {
 		assert.NotContains(t, stdout+stderr, value, name)
 	}
+}
+
+func TestProgram_RerunTellsTheStoryAgain(t *testing.T) {
+	t.Parallel()
+	program, isv, market := build(t, "./conformance/cmd/isv-conformance"), buildBroken(t), freeAddress(t)
+	target, file := start(t, isv, "http://"+market), filepath.Join(t.TempDir(), "report.json")
+	args := []string{"--target", target, "--market-listen", market}
+	code, stdout, stderr := built(t, program, append([]string{"chaos", "--seed", "7", "--chaos-calls", "60", "--json", file}, args...)...)
+	require.Equal(t, 1, code, stdout+stderr)
+	for _, word := range []string{"run", "chaos"} {
+		code, stdout, stderr = built(t, program, append([]string{word, "--rerun", file}, args...)...)
+		assert.Equal(t, 1, code, stdout+stderr)
+		assert.Contains(t, stdout, "NEW-3 MUST  chaos/one-instance-per-order-line")
+		assert.Contains(t, stdout, "of 60 calls with seed 7, has 1", "the same story")
+	}
+	code, stdout, stderr = command(t, "list", "--rerun", file)
+	assert.Zero(t, code, stderr)
+	assert.Contains(t, stdout, "0 checks\n")
+	assert.Contains(t, stderr, "the adversary's story is told again, too")
+
+	code, _, stderr = command(t, append([]string{"replay", file, "chaos/one-instance-per-order-line"}, args...)...)
+	assert.Equal(t, 2, code)
+	assert.Contains(t, stderr, "run --rerun tells it again")
+
+	// The report of a version that did not keep the story says what to do.
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var old map[string]any
+	require.NoError(t, json.Unmarshal(text, &old))
+	delete(old, "chaos")
+	text, err = json.Marshal(old)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	code, _, stderr = command(t, append([]string{"run", "--rerun", file}, args...)...)
+	assert.Equal(t, 2, code)
+	assert.Contains(t, stderr, "isv-conformance chaos --seed 7 --chaos-calls NUMBER tells it again")
 }
 
 func TestProgram_ChaosAfterTheChecks(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ func (s *selecting) bind(flags *flag.FlagSet) {
 	flags.Var((*commaList)(&s.opts.Run), "run", "`PATTERNS` of check ids and requirement ids to run, comma-separated, such as signing/*,NEW-3; default: all")
 	flags.Var((*commaList)(&s.opts.Skip), "skip", "`PATTERNS` of check ids and requirement ids to leave out")
 	flags.StringVar(&s.knownFailing, "known-failing", "", "`FILE` with a pattern a line of checks that are known to fail; they run, and must fail")
-	flags.StringVar(&s.rerun, "rerun", "", "`REPORT` in JSON: run what did not pass in it, with its charging modes and capabilities unless others are given")
+	flags.StringVar(&s.rerun, "rerun", "", "`REPORT` in JSON: run what did not pass in it, the adversary's story too, with its charging modes and capabilities unless others are given")
 	flags.Var((*commaList)(&s.opts.Readings), "reading", "`AMBIGUITY=READING`: read an entry of the register in another way; what rests on the usual one warns")
 	flags.StringVar(&s.opts.Level, "level", report.LevelMust, "`LEVEL` that decides the verdict: must or should; what fails below it is a warning")
 }
@@ -56,7 +57,14 @@ func (s *selecting) load() error {
 			s.opts.Only = append(s.opts.Only, c.ID)
 		}
 	}
-	if len(s.opts.Only) == 0 {
+	if s.opts.Chaos, err = conformance.Again(r); err != nil {
+		return fmt.Errorf("--rerun: %s: %w", s.rerun, err)
+	}
+	if s.opts.Chaos != nil {
+		s.opts.Only = slices.DeleteFunc(s.opts.Only, func(id string) bool { return strings.HasPrefix(id, "chaos/") })
+		s.opts.Chaos.Alone = len(s.opts.Only) == 0
+	}
+	if len(s.opts.Only) == 0 && s.opts.Chaos == nil {
 		return fmt.Errorf("--rerun: everything passed in %s, there is nothing to run again", s.rerun)
 	}
 	if len(s.opts.Charging) == 0 {
@@ -151,6 +159,7 @@ func (j *judging) flags() *flag.FlagSet {
 	flags.StringVar(&j.opts.MarketListen, "market-listen", "", "`ADDRESS` at which this program is the marketplace; the ISV must be pointed there")
 	flags.StringVar(&j.opts.Build, "build", "", "`ID` of what is judged, such as a version or a commit, for the report")
 	flags.DurationVar(&j.opts.UsageWait, "usage-wait", 0, "`TIME` to keep an on-demand or package instance open for a usage push; default: 0")
+	flags.DurationVar(&j.opts.UsageRetry, "usage-retry", 10*time.Minute, "`TIME` within which a usage push that was refused must come again; where --usage-wait is shorter, one that does not come is no failure; default: 10m")
 	flags.DurationVar(&j.opts.Timeout, "timeout", 5*time.Minute, "`TIME` for the whole run; default: 5m")
 	flags.Uint64Var(&j.opts.Seed, "seed", 0, "`NUMBER` that the ids of the run are made from, as the report has it; default: another one each time")
 	flags.IntVar(&j.opts.Parallel, "parallel", 8, "`NUMBER` of checks that run at a time; default: 8")
@@ -177,6 +186,9 @@ func (j *judging) run(ctx context.Context, t terminal, args []string) int {
 	}
 	if len(j.targets) > 0 {
 		j.opts.Target, j.opts.Replicas = j.targets[0], j.targets[1:]
+	}
+	if j.opts.UsageRetry <= 0 {
+		return t.refuse(fmt.Sprintf("--usage-retry: %v is too short, expected more than 0, such as 90s", j.opts.UsageRetry), hint)
 	}
 	if j.opts.Parallel < 1 {
 		return t.refuse(fmt.Sprintf("--parallel: %d is too few, expected 1 or more", j.opts.Parallel), hint)

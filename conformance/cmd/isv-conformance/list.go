@@ -40,6 +40,9 @@ func list(_ context.Context, t terminal, args []string) int {
 	if err := s.load(); err != nil {
 		return t.refuse(err.Error(), hint)
 	}
+	if opts.Chaos != nil {
+		t.say("the adversary's story is told again, too; it is no check of the suite")
+	}
 	everything := len(opts.Charging)+len(opts.With) == 0 // nothing is said about the ISV
 	planned, err := conformance.Plan(opts)
 	if err != nil {

@@ -49,6 +49,8 @@ func TestRun_UsageErrors(t *testing.T) {
 		"--rerun: open":               {"list", "--rerun", "/nowhere/at/all"},
 		"--keys: open":                {"run", "--keys", "/nowhere/at/all"},
 		"--parallel: 0 is too few":    {"run", "--parallel", "0"},
+		"--usage-retry: -1m0s is too": {"run", "--usage-retry", "-1m"},
+		"--usage-retry: 0s is too sh": {"run", "--usage-retry", "0"},
 		"given twice":                 {"run", "--target", "http://x/", "--target", "http://x/", "--market-listen", ":0"},
 		"has the standard output":     {"run", "--target", "http://x/", "--market-listen", ":0", "--json", "-", "--html", "-"},
 		"no id of a check is given":   {"replay", "report.json"},
@@ -72,7 +74,7 @@ func TestRun_Help(t *testing.T) {
 		code, stdout, stderr := command(t, args...)
 		assert.Zero(t, code)
 		assert.Empty(t, stderr)
-		for _, want := range []string{"--target", "--market-listen", "--charging", "--usage-wait", "--json", "ISVKIT_BASE_KEY", "Exit code: 0 conformant"} {
+		for _, want := range []string{"--target", "--market-listen", "--charging", "--usage-wait", "--usage-retry", "--json", "ISVKIT_BASE_KEY", "Exit code: 0 conformant"} {
 			assert.Contains(t, stdout, want)
 		}
 	}

@@ -264,7 +264,7 @@ func TestJudge(t *testing.T) {
 		{"opened by a call that nobody waited for", []chaos.Event{late(opened("a/1", "i")), did(chaos.Release, "a/1"), end(found("a/1"))}, nil},
 		{"the release was never confirmed", []chaos.Event{opened("a/1", "i"), hung(chaos.Release, "a/1"), end(found("a/1"))}, nil},
 		{"nothing for a debug call", []chaos.Event{debug(opened("a/1", "d")), gone}, nil},
-		{"something for a debug call", []chaos.Event{debug(opened("a/1", "d")), end(found("a/1"))}, []string{"no-instance-for-a-debug-call QRY-7"}},
+		{"something for a debug call", []chaos.Event{debug(opened("a/1", "d")), end(found("a/1"))}, []string{"no-instance-for-a-debug-call DBG-6"}},
 		{"no answer in the story", []chaos.Event{opened("a/1", "i"), {Call: chaos.Call{Do: chaos.Freeze, Line: "a/1"}, NoAnswer: "timeout"}, end(found("a/1"))}, nil},
 		{"no answer at the end", []chaos.Event{opened("a/1", "i"), end(chaos.Event{Call: chaos.Call{Do: chaos.New, Line: "a/1"}, NoAnswer: "timeout"})}, []string{"every-call-is-answered ANS-8"}},
 	} {

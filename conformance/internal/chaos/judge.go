@@ -66,7 +66,7 @@ func Rules() []Rule {
 		{StillThere, "QRY-1", "Every instance that was opened and not released is answered by queryInstance in the end"},
 		{ReleaseConfirmed, "REL-2", "Every release is confirmed when it is repeated in the end"},
 		{ReleasedStays, "REL-3", "No released instance is answered by queryInstance in the end"},
-		{NothingForDebug, "QRY-7", "Nothing is open for order lines that had debug calls only"},
+		{NothingForDebug, "DBG-6", "Nothing is open for order lines that had debug calls only"},
 		{Answers, "ANS-8", "The calls that settle the story were answered"},
 	}
 }
@@ -196,7 +196,7 @@ func (j *judge) settled(l *line, e Event) {
 		switch {
 		case !l.real:
 			if e.Entry {
-				j.breach(NothingForDebug, "QRY-7", lines, "queryInstance of what a debug newInstance of %s answered: expected no entry, got %s with one", l.name, e.Text)
+				j.breach(NothingForDebug, "DBG-6", lines, "queryInstance of what a debug newInstance of %s answered: expected no entry, got %s with one", l.name, e.Text)
 			}
 		case l.released:
 			if e.Entry && l.gone && !l.unsure {

@@ -170,6 +170,26 @@ func ForTheAdversary() []Mutant {
 	}
 }
 
+// BreaksEndOf are mutants of the suite by which the rules of the adversary are shown that none of his own breaks, by the rule. They are caught
+// without him, too.
+func BreaksEndOf() []Mutant {
+	all := slices.Concat(Mutants(), OtherMutants())
+	var found []Mutant
+	for _, pair := range [][2]string{
+		{"keeps one instance per order", "chaos/an-instance-of-its-own-for-each-line"},
+		{"answers no instanceId", "chaos/an-id-for-each-instance"},
+		{"refuses the repeat of a renewal", "chaos/repeats-are-accepted"},
+		{"refuses the repeat of a release", "chaos/repeated-release-is-confirmed"},
+		{"opens an instance for a debug call", "chaos/no-instance-for-a-debug-call"},
+	} {
+		n := slices.IndexFunc(all, func(m Mutant) bool { return m.Name == pair[0] })
+		m := all[n]
+		m.Caught = []string{pair[1]}
+		found = append(found, m)
+	}
+	return found
+}
+
 // forget loses an instance.
 func (a *App) forget(id string) {
 	a.mu.Lock()

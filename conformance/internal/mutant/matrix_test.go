@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/isvkit/isvkit/conformance"
+	"github.com/isvkit/isvkit/conformance/internal/chaos"
 	"github.com/isvkit/isvkit/conformance/internal/mutant"
 	"github.com/isvkit/isvkit/openapi/requirements"
 )
@@ -142,6 +143,33 @@ Written by `+"`go test ./conformance/internal/mutant -run Matrix -update`"+`.
 		rule, _ := rules.Requirement(c.Requirement)
 		_, name, _ := strings.Cut(c.ID, "/")
 		fmt.Fprintf(&b, "| %s | %s %s | %s |\n", name, c.Requirement, rule.Level, strings.Join(caughtBy[c.ID], " · "))
+	}
+	alone := map[string][]string{}
+	for _, m := range mutant.ForTheAdversary() {
+		for _, id := range m.Caught {
+			alone[id] = append(alone[id], m.Name)
+		}
+	}
+	also := map[string][]string{}
+	for _, m := range mutant.BreaksEndOf() {
+		for _, id := range m.Caught {
+			also[id] = append(also[id], m.Name)
+		}
+	}
+	fmt.Fprintf(&b, `
+## The adversary
+
+%d more providers pass every check, because each call by itself is answered rightly. They are wrong in what becomes of a story, and
+the adversary (`+"`--chaos`"+`) catches them by a rule about its end. Rules that none of them breaks are shown by providers from above.
+
+| rule about the end | requirement | breaks it, and passes every check | breaks it, too |
+|---|---|---|---|
+`, len(mutant.ForTheAdversary()))
+	for _, r := range chaos.Rules() {
+		rule, ok := rules.Requirement(r.Requirement)
+		require.True(t, ok, r.Requirement)
+		id := chaos.Area + r.Name
+		fmt.Fprintf(&b, "| %s | %s %s | %s | %s |\n", r.Name, r.Requirement, rule.Level, strings.Join(alone[id], " · "), strings.Join(also[id], " · "))
 	}
 	return b.String()
 }
