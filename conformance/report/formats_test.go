@@ -224,6 +224,47 @@ func TestSARIF(t *testing.T) {
 	assert.Contains(t, run.Invocations[0].ToolExecutionNotifications[0].Message.Text, "c/error")
 }
 
+// sarifSchema is that of OASIS; testdata/sarif/README.md tells where it is from.
+func sarifSchema(t testing.TB) *jsonschema.Schema {
+	t.Helper()
+	text, err := os.ReadFile("testdata/sarif/sarif-schema-2.1.0.json")
+	require.NoError(t, err)
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	require.NoError(t, err)
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	require.NoError(t, c.AddResource("sarif.json", doc))
+	s, err := c.Compile("sarif.json")
+	require.NoError(t, err)
+	return s
+}
+
+func TestSARIF_FitsItsSchema(t *testing.T) {
+	t.Parallel()
+	s := sarifSchema(t)
+	empty := &report.Report{Target: "http://x/", Problem: "nobody there"}
+	empty.Judge()
+	for name, r := range map[string]*report.Report{"example": example(t), "odd": odd(), "empty": empty} {
+		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(written(t, r.WriteSARIF)))
+		require.NoError(t, err)
+		require.NoError(t, s.Validate(doc), name)
+	}
+	text := written(t, odd().WriteSARIF)
+	for _, change := range [][2]string{
+		{`"version": "2.1.0"`, `"version": "2.0.0"`},
+		{`"level": "warning"`, `"level": "warn"`},
+		{`"ruleIndex": 0`, `"ruleIndex": "0"`},
+		{`"noResponseReceived": true`, `"noResponse": true`},
+		{`"executionSuccessful": true`, `"successful": true`},
+		{`"startTimeUtc": "0001-01-01T00:00:00Z"`, `"startTimeUtc": "yesterday"`},
+	} {
+		require.Contains(t, text, change[0])
+		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(strings.Replace(text, change[0], change[1], 1)))
+		require.NoError(t, err)
+		assert.Error(t, s.Validate(doc), change[1])
+	}
+}
+
 func TestHTML(t *testing.T) {
 	t.Parallel()
 	got := written(t, odd().WriteHTML)
