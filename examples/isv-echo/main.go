@@ -19,9 +19,13 @@ import (
 
 type crm struct{ instances sync.Map } // a real one has a database
 
-func (c *crm) NewInstance(_ context.Context, call provider.NewInstance) (provider.Instance, error) {
+func (c *crm) NewInstance(ctx context.Context, call provider.NewInstance) (provider.Instance, error) {
+	line, err := call.OrderLine(ctx) // what was bought; an order that the marketplace does not know makes no instance
+	if err != nil {
+		return provider.Instance{}, err
+	}
 	id := call.SuggestedID() // the same on every repeat
-	c.instances.LoadOrStore(id, call.OrderID)
+	c.instances.LoadOrStore(id, line)
 	return provider.Instance{ID: id}, nil
 }
 
