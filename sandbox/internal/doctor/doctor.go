@@ -111,6 +111,10 @@ func Examine(ctx context.Context, p Patient) []Finding {
 			break
 		}
 	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		e.note(warning(AboutAnswer, "the ISV answers so slowly that the time for the examination is over",
+			"What comes after this was not looked at.", "Answer within 5 s: with 000004 at once, and work on in the background; then ask again."))
+	}
 	return e.findings
 }
 

@@ -261,6 +261,15 @@ func TestExamine_NotReached(t *testing.T) {
 	require.Empty(t, doctor.Examine(ctx, doctor.Patient{Address: plain.URL, BaseKey: key}))
 }
 
+func TestExamine_SaysThatItCouldNotLookAtEverything(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	isv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-ctx.Done() }))
+	defer isv.Close()
+	wants(t, doctor.Examine(ctx, doctor.Patient{Address: isv.URL, BaseKey: key}), doctor.AboutAnswer, sandboxapi.SeverityWarning, "the time for the examination is over")
+}
+
 func TestAtHome(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
