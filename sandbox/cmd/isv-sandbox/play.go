@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/isvkit/isvkit/openapi/sandboxapi"
 	"github.com/isvkit/isvkit/sandbox"
 	"github.com/isvkit/isvkit/sandbox/scenario"
 )
@@ -25,6 +26,16 @@ func play(ctx context.Context, t stdio, args []string) error {
 	start := fs.Bool("start", false, "start a sandbox in memory for each file, instead of using the one that runs; its keys are those of the environment or the key file")
 	provider := fs.String("provider", "", "with --start: your ISV's production address, a `URL`")
 	listen := fs.String("listen", "127.0.0.1:8480", "with --start: `address` of the open API, which your ISV calls")
+	authListen := fs.String("auth-listen", "", "with --start: `address` of the login page and the auth centres of kit tenants, over https (default: that of --listen, two ports on), or off")
+	kitKeys := map[string]string{}
+	fs.Func("kit-key", "with --start: the ISV's RSA key for client secrets of a kit product, `PRODUCT=FILE`, public or private; may be repeated", func(s string) error {
+		product, file, ok := strings.Cut(s, "=")
+		if !ok || product == "" || file == "" {
+			return errors.New("expected PRODUCT=FILE, such as demo-kit=kit.pem")
+		}
+		kitKeys[product] = file
+		return nil
+	})
 	schema := fs.Bool("schema", false, "print the JSON Schema of scenario files, for editors, and do nothing else")
 	files, err := parse(fs, args)
 	if err != nil {
@@ -38,13 +49,15 @@ func play(ctx context.Context, t stdio, args []string) error {
 		return misuse("play: expected scenario files, or folders that have some")
 	case *start != (*provider != ""):
 		return misuse("play: expected --start and --provider together")
+	case !*start && (*authListen != "" || len(kitKeys) > 0):
+		return misuse("play: --auth-listen and --kit-key are for --start; a sandbox that runs has an auth centre of its own, and takes keys with isv-sandbox kit key")
 	}
 	if files, err = scenarioFiles(files); err != nil {
 		return t.cannot(err)
 	}
 	p := player{stdio: t}
 	if *start {
-		err = p.started(ctx, files, *keyFile, *listen, *provider)
+		err = p.started(ctx, files, fresh{keyFile: *keyFile, listen: *listen, authListen: *authListen, provider: *provider, kitKeys: kitKeys})
 	} else {
 		err = p.running(ctx, files, *keyFile)
 	}
@@ -160,55 +173,102 @@ func (p *player) running(ctx context.Context, files []string, keyFile string) er
 	return nil
 }
 
-// started plays each file against a sandbox of its own. All of them are served at one address, so that the ISV finds them.
-func (p *player) started(ctx context.Context, files []string, keyFile, listen, provider string) error {
-	get, err := p.settings(keyFile)
+// fresh is how the sandboxes of --start are made.
+type fresh struct {
+	keyFile, listen, authListen, provider string
+	kitKeys                               map[string]string // file by product
+}
+
+// publicKeys reads the files of kitKeys.
+func (f fresh) publicKeys() (map[string]string, error) {
+	keys := map[string]string{}
+	for product, file := range f.kitKeys {
+		text, err := os.ReadFile(file) //nolint:gosec // who plays files names it
+		if err != nil {
+			return nil, fmt.Errorf("--kit-key: %w", err)
+		}
+		if keys[product], err = publicKeyIn(text); err != nil {
+			return nil, fmt.Errorf("--kit-key %s: %w", file, err)
+		}
+	}
+	return keys, nil
+}
+
+// started plays each file against a sandbox of its own. All of them are served at the same addresses, so that the ISV finds them.
+func (p *player) started(ctx context.Context, files []string, f fresh) error {
+	get, err := p.settings(f.keyFile)
 	if err != nil {
 		return err
 	}
 	if get(envBaseKey) == "" || get(envAK) == "" || get(envSK) == "" {
 		return &hintError{
-			fmt.Errorf("the keys are not known: neither the environment nor the key file %s has %s, %s and %s", keyFile, envBaseKey, envAK, envSK),
+			fmt.Errorf("the keys are not known: neither the environment nor the key file %s has %s, %s and %s", f.keyFile, envBaseKey, envAK, envSK),
 			"choose any, and give the same ones to your ISV; isv-sandbox serve makes a key file",
 		}
 	}
-	keys, err := loadKeys(keyFile, p.getenv)
+	keys, err := loadKeys(f.keyFile, p.getenv)
 	if err != nil {
 		return err
 	}
-	market, err := swapping(ctx, listen)
-	if err != nil {
-		return cannotListen("--listen", err)
-	}
-	defer market.close()
-	control, err := swapping(ctx, "127.0.0.1:0")
+	kitKeys, err := f.publicKeys()
 	if err != nil {
 		return err
 	}
+	market, err := listen(ctx, "--listen", f.listen)
+	if err != nil {
+		return err
+	}
+	opened := swapping(market)
+	defer opened.close()
+	inner, err := listen(ctx, "the control API", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	control := swapping(inner)
 	defer control.close()
-	for _, name := range files {
-		err := p.play(ctx, name, func() (*scenario.Runner, func() error, error) {
-			s, err := sandbox.New(ctx, sandbox.Config{Keys: keys, ProductionAddress: provider, Logger: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				return nil, nil, err
-			}
-			s.SetAddresses(market.url, control.url)
-			market.serve(s.OpenAPIHandler())
-			control.serve(s.ControlHandler())
-			running, cancel := context.WithCancel(ctx)
-			ran := make(chan error, 1)
-			go func() { ran <- s.Run(running) }()
-			stop := func() error {
-				cancel()
-				return errors.Join(<-ran, s.Close())
-			}
-			c, err := newClient(control.url, keys.ControlToken, io.Discard, false)
-			if err != nil {
-				return nil, nil, errors.Join(err, stop())
-			}
-			return &scenario.Runner{Control: c.api, ISV: scenario.ISV{MarketURL: market.url, BaseKey: keys.BaseKey, AK: keys.AK, SK: keys.SK}}, stop, nil
-		})
+	marketURL, controlURL := "http://"+market.Addr().String(), "http://"+inner.Addr().String()
+	var centre authCentre
+	var login *swap
+	if f.authListen != "off" {
+		if centre, err = openAuthCentre(ctx, f.authListen, f.listen, f.keyFile); err != nil {
+			return err
+		}
+		login = swapping(centre)
+		defer login.close()
+		_, _ = fmt.Fprintf(p.err, "isv-sandbox: open API %s, login page %s (trust %s)\n", marketURL, centre.loginPage, centre.trust)
+	}
+	begin := func() (*scenario.Runner, func() error, error) {
+		s, err := sandbox.New(ctx, sandbox.Config{Keys: keys, ProductionAddress: f.provider, AuthCentreURL: centre.url, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
+			return nil, nil, err
+		}
+		s.SetAddresses(marketURL, controlURL)
+		opened.serve(s.OpenAPIHandler())
+		control.serve(s.ControlHandler())
+		if login != nil {
+			login.serve(s.AuthCentreHandler())
+		}
+		running, cancel := context.WithCancel(ctx)
+		ran := make(chan error, 1)
+		go func() { ran <- s.Run(running) }()
+		stop := func() error {
+			cancel()
+			return errors.Join(<-ran, s.Close())
+		}
+		c, err := newClient(controlURL, keys.ControlToken, io.Discard, false)
+		if err != nil {
+			return nil, nil, errors.Join(err, stop())
+		}
+		for product, key := range kitKeys {
+			resp, err := c.api.SetKitPublicKey(ctx, product, sandboxapi.KitPublicKey{KitPublicKey: key})
+			if _, err := read[sandboxapi.KitPublicKey](c, resp, err); err != nil {
+				return nil, nil, errors.Join(fmt.Errorf("--kit-key %s: %w", product, err), stop())
+			}
+		}
+		return &scenario.Runner{Control: c.api, ISV: scenario.ISV{MarketURL: marketURL, BaseKey: keys.BaseKey, AK: keys.AK, SK: keys.SK}}, stop, nil
+	}
+	for _, name := range files {
+		if err := p.play(ctx, name, begin); err != nil {
 			return err
 		}
 	}
@@ -217,18 +277,12 @@ func (p *player) started(ctx context.Context, files []string, keyFile, listen, p
 
 // swap is a server whose handler changes from file to file.
 type swap struct {
-	url     string
 	server  *http.Server
 	handler atomic.Pointer[http.Handler]
 }
 
-func swapping(ctx context.Context, address string) (*swap, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	s := &swap{url: "http://" + l.Addr().String()}
+func swapping(l net.Listener) *swap {
+	s := &swap{}
 	s.server = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h := s.handler.Load(); h != nil {
 			(*h).ServeHTTP(w, r)
@@ -237,7 +291,7 @@ func swapping(ctx context.Context, address string) (*swap, error) {
 		http.Error(w, "no scenario is played", http.StatusServiceUnavailable)
 	})}
 	go func() { _ = s.server.Serve(l) }()
-	return s, nil
+	return s
 }
 
 func (s *swap) serve(h http.Handler) { s.handler.Store(&h) }

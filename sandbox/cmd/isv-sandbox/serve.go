@@ -223,7 +223,7 @@ func openAuthCentre(ctx context.Context, address, listen, keyFile string) (a aut
 	var lc net.ListenConfig
 	plain, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
-		return a, &hintError{err, "choose another --auth-listen, or off if no product of yours is sold in joint operation"}
+		return a, &hintError{fmt.Errorf("--auth-listen: %w", err), "choose another --auth-listen, or off if no product of yours is sold in joint operation"}
 	}
 	a.Listener = tls.NewListener(plain, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})
 	a.url = "https://" + plain.Addr().String()

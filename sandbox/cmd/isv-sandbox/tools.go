@@ -29,7 +29,8 @@ type stdio struct {
 var tools = []tool{{"play", play}, {"wait", wait}, {"doctor", doctor}, {"env", env}, {"sign", sign}}
 
 const toolsHelp = `
-  isv-sandbox play FILE… [--start --provider URL]   play scenario files, for CI; --schema prints what editors want to know of them
+  isv-sandbox play FILE… [--start --provider URL [--kit-key PRODUCT=FILE]]
+                                                    play scenario files, for CI; --schema prints what editors want to know of them
   isv-sandbox wait --ready | --calls-settled | --instance LINE --status ready | --order ID --status completed
                                                     wait, with --timeout; exit code 1 when it is over
   isv-sandbox doctor                                tell what is wrong between the sandbox and your ISV

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/isvkit/isvkit/openapi/sandboxapi"
@@ -82,6 +84,31 @@ func TestPlay(t *testing.T) {
 	require.Equal(t, 1, code, stderr)
 	require.Contains(t, stdout, "2 passed, 1 failed, 0 could not be played")
 
+	// It has an auth centre like one that is served, and knows the ISV's key from the beginning.
+	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, free.Close())
+	var seen atomic.Value // what the ISV found at the login page
+	kitISV := provider(t, func(_ int64, w http.ResponseWriter, lineID string) {
+		resp, err := browser(t, filepath.Join(dir, "isvkit.ca.pem")).Get("https://" + free.Addr().String() + "/unified-login")
+		if assert.NoError(t, err) {
+			seen.Store(resp.Header.Get("Content-Type"))
+			assert.NoError(t, resp.Body.Close())
+		}
+		created(w, lineID)
+	})
+	login := write(t, filepath.Join(dir, "login.yaml"), "name: login\nsteps:\n"+
+		"  - credential: { product: demo-kit, callbackUrl: 'https://crm.example.com/kit/callback' }\n"+
+		"    expect: { application.loginUrl: { contains: 'https://"+free.Addr().String()+"/unified-login' } }\n  - buy: demo-one-time\n")
+	code, stdout, stderr = p.command("play", "--start", "--provider", kitISV.URL, "--listen", listen, "--auth-listen", free.Addr().String(),
+		"--kit-key", "demo-kit="+rsaKeyFile(t, dir), login)
+	require.Equal(t, 0, code, "%s%s", stdout, stderr)
+	require.Contains(t, stderr, "login page https://"+free.Addr().String()+"/unified-login")
+	require.Contains(t, seen.Load(), "text/html")
+	code, stdout, stderr = p.command("play", "--start", "--provider", kitISV.URL, "--listen", listen, "--auth-listen", "off", login)
+	require.Equal(t, 1, code, stderr)
+	require.Contains(t, stdout, "application.loginUrl: expected")
+
 	code, stdout, stderr = with("", "play", "--schema")
 	require.Equal(t, 0, code, stderr)
 	require.JSONEq(t, string(scenario.Schema()), stdout)
@@ -91,6 +118,8 @@ func TestPlay(t *testing.T) {
 		"expected scenario files":                  {"play"},
 		"expected --start and --provider together": {"play", "--start", good},
 		"has no scenario files":                    {"play", empty},
+		"expected PRODUCT=FILE":                    {"play", "--start", "--provider", isv.URL, "--kit-key", "kit.pem", good},
+		"are for --start":                          {"play", "--auth-listen", "off", good},
 		"the keys are not known":                   {"play", "--start", "--provider", isv.URL, "--keys", filepath.Join(empty, "k"), good},
 		"no running sandbox is known":              {"play", "--keys", filepath.Join(empty, "k"), good},
 	} {
