@@ -107,7 +107,7 @@ func TestPlay(t *testing.T) {
 	require.Contains(t, seen.Load(), "text/html")
 	code, stdout, stderr = p.command("play", "--start", "--provider", kitISV.URL, "--listen", listen, "--auth-listen", "off", login)
 	require.Equal(t, 1, code, stderr)
-	require.Contains(t, stdout, "application.loginUrl: expected")
+	require.Contains(t, stdout, "has no https address")
 
 	code, stdout, stderr = with("", "play", "--schema")
 	require.Equal(t, 0, code, stderr)

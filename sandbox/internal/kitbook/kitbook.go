@@ -45,7 +45,7 @@ func (b *Book) addressed(move string) error {
 	if err := kit.CheckDomain(b.centre()); err != nil {
 		return &kit.IllegalMoveError{
 			Move: move, Why: "the auth centre of the sandbox has no https address, and the contract wants one",
-			Hint: "serve it over https: isv-sandbox serve does unless --auth-listen is empty; in a program set Config.AuthCentreURL",
+			Hint: "serve it over https: isv-sandbox serve and play --start do, unless --auth-listen is off; in a program set Config.AuthCentreURL",
 		}
 	}
 	return nil
