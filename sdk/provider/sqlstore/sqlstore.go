@@ -9,7 +9,8 @@
 // It uses database/sql and imports no driver: open the database with the driver of your choice. Every method is one
 // statement, so no transaction stays open and no connection is held while an Application works.
 //
-// With SQLite, let writers wait for each other: give the driver a busy timeout of some seconds, and WAL mode.
+// With SQLite, let processes that write wait for each other: give the driver a busy timeout of some seconds, and WAL mode. Inside a process a
+// Store lets one writer in at a time, in the order in which they came; SQLite itself would have them try again and again, some for seconds.
 //
 // Nothing is deleted by itself; call [Store.Cleanup] now and then.
 package sqlstore
@@ -63,6 +64,7 @@ type Store struct {
 	dialect   Dialect
 	retention time.Duration
 	now       func() time.Time
+	writer    chan struct{} // SQLite: holds one while somebody writes
 	schema    []string
 
 	load, save, lock, unlock, use      string
@@ -95,6 +97,9 @@ func New(db *sql.DB, cfg Config) (*Store, error) {
 		cfg.Now = time.Now
 	}
 	s := &Store{db: db, dialect: cfg.Dialect, retention: cfg.Retention, now: cfg.Now}
+	if cfg.Dialect == SQLite {
+		s.writer = make(chan struct{}, 1)
+	}
 	var now string // milliseconds since 1970, by the clock of the database
 	switch cfg.Dialect {
 	case SQLite:
@@ -211,7 +216,11 @@ func (s *Store) Save(ctx context.Context, line provider.OrderLineKey, r provider
 	if r.Ready {
 		ready = 1
 	}
-	stands, err := scan(s.db.QueryRowContext(ctx, s.save, line.OrderID, line.OrderLineID, r.InstanceID, ready))
+	var stands provider.Remembered
+	err := s.inTurn(ctx, func() (err error) {
+		stands, err = scan(s.db.QueryRowContext(ctx, s.save, line.OrderID, line.OrderLineID, r.InstanceID, ready))
+		return err
+	})
 	if err != nil {
 		return provider.Remembered{}, fmt.Errorf("sqlstore: save an order line: %w", err)
 	}
@@ -236,7 +245,7 @@ func (s *Store) TryLock(ctx context.Context, line provider.OrderLineKey, lease t
 		return nil, false, nil
 	}
 	return func(ctx context.Context) error {
-		if _, err := s.db.ExecContext(ctx, s.unlock, line.OrderID, line.OrderLineID, holder); err != nil {
+		if _, err := s.change(ctx, s.unlock, line.OrderID, line.OrderLineID, holder); err != nil {
 			return fmt.Errorf("sqlstore: unlock an order line: %w", err)
 		}
 		return nil
@@ -257,13 +266,12 @@ func (s *Store) Use(ctx context.Context, nonce string, until time.Time) (fresh b
 // same time.
 func (s *Store) Cleanup(ctx context.Context) (deleted int64, err error) {
 	clean := func(query string, args ...any) error {
-		result, err := s.db.ExecContext(ctx, query, args...)
+		n, err := s.change(ctx, query, args...)
 		if err != nil {
 			return fmt.Errorf("sqlstore: clean up: %w", err)
 		}
-		n, err := result.RowsAffected()
 		deleted += n
-		return err
+		return nil
 	}
 	err = errors.Join(clean(s.cleanUsed, s.now().UnixMilli()), clean(s.cleanLeases))
 	if s.retention > 0 {
@@ -272,11 +280,34 @@ func (s *Store) Cleanup(ctx context.Context) (deleted int64, err error) {
 	return deleted, err
 }
 
+// changed tells whether a statement changed a row.
 func (s *Store) changed(ctx context.Context, query string, args ...any) (bool, error) {
-	result, err := s.db.ExecContext(ctx, query, args...)
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
+	n, err := s.change(ctx, query, args...)
 	return n == 1, err
+}
+
+// change runs a statement and tells how many rows it changed.
+func (s *Store) change(ctx context.Context, query string, args ...any) (rows int64, err error) {
+	err = s.inTurn(ctx, func() error {
+		result, err := s.db.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		rows, err = result.RowsAffected()
+		return err
+	})
+	return rows, err
+}
+
+// inTurn runs what writes, with SQLite when nobody else in this process does.
+func (s *Store) inTurn(ctx context.Context, f func() error) error {
+	if s.writer != nil {
+		select {
+		case s.writer <- struct{}{}:
+			defer func() { <-s.writer }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return f()
 }

@@ -289,7 +289,7 @@ func TestReplicas_OneInstancePerOrderLine(t *testing.T) {
 		for range 2 {
 			store := newStore(t, open(), cfg)
 			h, err := provider.NewHandler(a, provider.Config{
-				BaseKeys: []string{key}, Instances: store, Nonces: store, Logger: slog.New(slog.DiscardHandler),
+				BaseKeys: []string{key}, Instances: store, Nonces: store, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
 			})
 			require.NoError(t, err)
 			replicas = append(replicas, h)
