@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 
+	"github.com/isvkit/isvkit/openapi/marketplaceapi"
+	"github.com/isvkit/isvkit/openapi/sandboxapi"
 	"github.com/isvkit/isvkit/sandbox/internal/lifecycle"
 )
 
@@ -14,8 +16,15 @@ type desk struct {
 	lastCall  int64 // the id of the latest call; 0: not known
 	instances map[string]lifecycle.Instance
 	sales     map[string]Sale
+	orders    map[string]openOrder // by id
 	failed    failures
 	events    [][]any // rows to be written
+}
+
+// openOrder is an order of one line that has not ended.
+type openOrder struct {
+	sellerID, lineID string // the line is that of the instance that it is about
+	kind             marketplaceapi.OrderType
 }
 
 // failures tells whether deliveries failed that were not repaired.
@@ -27,7 +36,7 @@ const (
 	someFailures
 )
 
-// maxInstances is how many instances, and sales, the desk remembers before it forgets them.
+// maxInstances is how many instances, sales and orders the desk remembers before it forgets them.
 const maxInstances = 16384
 
 // nextCall gives the id of a new call.
@@ -86,6 +95,31 @@ func (d *desk) putSale(s Sale) {
 		d.sales = map[string]Sale{}
 	}
 	d.sales[s.LineID] = s
+}
+
+// order gives an order if it is known that it has one line and has not ended.
+func (d *desk) order(id string) (openOrder, bool) {
+	if d == nil {
+		return openOrder{}, false
+	}
+	o, ok := d.orders[id]
+	return o, ok
+}
+
+func (d *desk) putOrder(o Order) {
+	if d == nil || len(o.Document.OrderLine) != 1 || o.Status == sandboxapi.OrderCompleted || o.Status == sandboxapi.OrderFailed {
+		return
+	}
+	if d.orders == nil || len(d.orders) >= maxInstances {
+		d.orders = map[string]openOrder{}
+	}
+	d.orders[o.OrderID] = openOrder{sellerID: o.SellerID, lineID: o.LineID, kind: o.Type}
+}
+
+func (d *desk) dropOrder(id string) {
+	if d != nil {
+		delete(d.orders, id)
+	}
 }
 
 // noneFailed tells that no delivery failed and was not repaired, as nearly always. It is asked at every delivery.

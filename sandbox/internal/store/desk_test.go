@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -62,6 +63,68 @@ func TestInstance_IsWhatWasCommitted(t *testing.T) {
 		check("with a renewal")
 		require.ErrorIs(t, update(func(i *lifecycle.Instance) error { i.Renewals[0].OrderID = "CS3"; return broken }), broken)
 		check("with a renewal that was nearly changed")
+	})
+}
+
+// TestEndOrderLine_KnowsHowItsOrderStands ends the lines of orders that the writer remembers and of those that it does not, twice, after an update
+// that was rolled back, and after the order was ended by another way.
+func TestEndOrderLine_KnowsHowItsOrderStands(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *store.Store) {
+		const completed, failed = sandboxapi.OrderCompleted, sandboxapi.OrderFailed
+		broken := errors.New("broken")
+		add := func(id string, lines int) {
+			o := store.Order{OrderID: id, SellerID: "demo", LineID: id + "-1", Type: marketplaceapi.OrderNew, Status: sandboxapi.OrderProcessing, CreatedAt: now}
+			for n := range lines {
+				o.Document.OrderLine = append(o.Document.OrderLine, marketplaceapi.OrderLine{OrderLineID: fmt.Sprintf("%s-%d", id, n+1)})
+			}
+			require.NoError(t, s.Update(t.Context(), func(tx *store.Tx) error { return tx.AddOrder(o) }))
+		}
+		end := func(id string, line int, status sandboxapi.OrderStatus, fail error) (ended sandboxapi.OrderStatus) {
+			t.Helper()
+			require.ErrorIs(t, s.Update(t.Context(), func(tx *store.Tx) (err error) {
+				ended, err = tx.EndOrderLine(id, fmt.Sprintf("%s-%d", id, line), status, now)
+				return errors.Join(err, fail)
+			}), fail)
+			return ended
+		}
+		set := func(id string, status sandboxapi.OrderStatus) {
+			t.Helper()
+			require.NoError(t, s.Update(t.Context(), func(tx *store.Tx) error { return tx.SetOrderStatus(id, status) }))
+		}
+		is := func(id string, status sandboxapi.OrderStatus) {
+			t.Helper()
+			o, err := s.Order(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, status, o.Status)
+		}
+		add("CS1", 1)
+		require.Equal(t, completed, end("CS1", 1, completed, nil))
+		require.Empty(t, end("CS1", 1, completed, nil), "it had ended")
+		is("CS1", completed)
+		add("CS2", 2)
+		require.Empty(t, end("CS2", 1, failed, nil))
+		is("CS2", sandboxapi.OrderProcessing)
+		require.Equal(t, failed, end("CS2", 2, completed, nil))
+		add("CS3", 1)
+		require.Equal(t, failed, end("CS3", 1, failed, broken))
+		is("CS3", sandboxapi.OrderProcessing)
+		require.Equal(t, completed, end("CS3", 1, completed, nil))
+		add("CS4", 1)
+		set("CS4", failed)
+		require.Empty(t, end("CS4", 1, completed, nil), "it had ended otherwise")
+		is("CS4", failed)
+		require.ErrorIs(t, s.Update(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.EndOrderLine("CS5", "CS5-1", completed, now)
+			return err
+		}), store.ErrNotFound)
+		events, err := s.Events(t.Context(), store.EventFilter{}, 100)
+		require.NoError(t, err)
+		var told []string
+		for _, e := range events {
+			told = append(told, string(e.Kind))
+		}
+		require.Len(t, told, 3, "%v", told)
 	})
 }
 

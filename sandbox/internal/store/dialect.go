@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strconv"
 	"strings"
@@ -241,30 +242,36 @@ func (p *prepared) ExecContext(ctx context.Context, query string, args ...any) (
 	return result, err
 }
 
-// statements are those of the writer that give no rows, prepared by the driver itself: most of what a delivery costs are a dozen of them, and
-// a third of that would be what database/sql does around each.
+// statements are those of the writer that the driver itself prepares: most of what a delivery costs are a dozen of them, and a third of that
+// would be what database/sql does around each.
 type statements struct {
 	conn any // whose they are
-	all  map[string]driver.StmtExecContext
+	all  map[string]statement
 	args []driver.NamedValue
 }
 
-func (s *statements) exec(ctx context.Context, conn any, query string, args []any) (driver.Result, error) {
+type statement interface {
+	driver.StmtExecContext
+	driver.StmtQueryContext
+}
+
+// statement gives the statement of a query, and its arguments as the driver takes them, until the next is asked for.
+func (s *statements) statement(ctx context.Context, conn any, query string, args []any) (statement, []driver.NamedValue, error) {
 	if s.conn != conn {
-		s.conn, s.all = conn, map[string]driver.StmtExecContext{}
+		s.conn, s.all = conn, map[string]statement{}
 	}
 	stmt := s.all[query]
 	if stmt == nil {
 		preparer, ok := conn.(driver.ConnPrepareContext)
 		if !ok {
-			return nil, fmt.Errorf("store: the driver's connection, a %T, prepares no statements", conn)
+			return nil, nil, fmt.Errorf("store: the driver's connection, a %T, prepares no statements", conn)
 		}
 		made, err := preparer.PrepareContext(ctx, query)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if stmt, ok = made.(driver.StmtExecContext); !ok {
-			return nil, fmt.Errorf("store: the driver's statement, a %T, takes no context", made)
+		if stmt, ok = made.(statement); !ok {
+			return nil, nil, fmt.Errorf("store: the driver's statement, a %T, takes no context", made)
 		}
 		s.all[query] = stmt
 	}
@@ -272,11 +279,52 @@ func (s *statements) exec(ctx context.Context, conn any, query string, args []an
 	for i, a := range args {
 		v, err := driver.DefaultParameterConverter.ConvertValue(a)
 		if err != nil {
-			return nil, fmt.Errorf("store: argument %d: %w", i+1, err)
+			return nil, nil, fmt.Errorf("store: argument %d: %w", i+1, err)
 		}
 		s.args = append(s.args, driver.NamedValue{Ordinal: i + 1, Value: v})
 	}
-	return stmt.ExecContext(ctx, s.args)
+	return stmt, s.args, nil
+}
+
+func (s *statements) exec(ctx context.Context, conn any, query string, args []any) (driver.Result, error) {
+	stmt, values, err := s.statement(ctx, conn, query, args)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.ExecContext(ctx, values)
+}
+
+// text gives the first column of the first row, a text; sql.ErrNoRows if there is none.
+func (s *statements) text(ctx context.Context, conn any, query string, args []any) (text string, err error) {
+	stmt, values, err := s.statement(ctx, conn, query, args)
+	if err != nil {
+		return "", err
+	}
+	rows, err := stmt.QueryContext(ctx, values)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	row := make([]driver.Value, len(rows.Columns()))
+	if err := rows.Next(row); errors.Is(err, io.EOF) {
+		return "", sql.ErrNoRows
+	} else if err != nil {
+		return "", err
+	}
+	text, ok := row[0].(string)
+	if !ok {
+		return "", fmt.Errorf("store: a %T, expected a text", row[0])
+	}
+	return text, nil
+}
+
+// text is [Tx.text].
+func (p *prepared) text(ctx context.Context, query string, args []any) (text string, err error) {
+	err = p.conn.Raw(func(c any) (err error) {
+		text, err = p.handle.writing.text(ctx, c, query, args)
+		return err
+	})
+	return text, err
 }
 
 // QueryContext runs a query that gives rows.

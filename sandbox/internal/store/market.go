@@ -138,7 +138,7 @@ func (tx *Tx) MarketEntry(sellerID, entryID string) (settlement.Entry, error) {
 
 // RefundsOf lists the refunds of a sale.
 func (tx *Tx) RefundsOf(sellerID, entryID string) ([]settlement.Entry, error) {
-	return collect(tx.ctx, tx.tx, scanEntry, "SELECT "+entryColumns+" FROM market_entries WHERE seller_id = ? AND of_id = ? ORDER BY at, entry_id", sellerID, entryID)
+	return collect(tx.ctx, tx.tx, scanEntry, "SELECT "+entryColumns+" FROM market_entries WHERE seller_id = ? AND of_id = ? AND of_id <> '' ORDER BY at, entry_id", sellerID, entryID)
 }
 
 // FullRefunds counts the full refunds of a buyer in a time, its end excluded.

@@ -174,6 +174,7 @@ func (tx *Tx) AddOrder(o Order) error {
 		}
 		tx.desk.putSale(SaleOf(o, l))
 	}
+	tx.desk.putOrder(o)
 	return nil
 }
 
@@ -193,6 +194,7 @@ func (tx *Tx) AcceptOrder(o Order) error {
 
 // SetOrderStatus changes the status of an order and all its lines.
 func (tx *Tx) SetOrderStatus(id string, status sandboxapi.OrderStatus) error {
+	tx.desk.dropOrder(id)
 	return errors.Join(
 		tx.exec("UPDATE orders SET status = ? WHERE order_id = ?", status, id),
 		tx.exec("UPDATE order_lines SET status = ? WHERE order_id = ?", status, id))
@@ -201,25 +203,20 @@ func (tx *Tx) SetOrderStatus(id string, status sandboxapi.OrderStatus) error {
 // EndOrderLine writes how a line ended. The order is processed until all its lines have ended; then it failed if any of them did. If it
 // is this line that ends the order, an event tells of it, and how the order ended is returned; otherwise nothing is.
 func (tx *Tx) EndOrderLine(orderID, lineID string, status sandboxapi.OrderStatus, now time.Time) (ended sandboxapi.OrderStatus, err error) {
-	o := event.Order{OrderID: orderID}
-	var before, after sandboxapi.OrderStatus
-	var open, failed int // of its other lines
-	_, err = one(0, tx.row(`SELECT seller_id, order_type, line_id, status,
-		(SELECT count(*) FROM order_lines l WHERE l.order_id = orders.order_id AND l.line_id <> ?1 AND l.status NOT IN ('completed', 'failed')),
-		(SELECT count(*) FROM order_lines l WHERE l.order_id = orders.order_id AND l.line_id <> ?1 AND l.status = 'failed')
-		FROM orders WHERE order_id = ?2`, lineID, orderID).Scan(&o.SellerID, &o.Type, &o.Line, &before, &open, &failed))
+	o, before, others, err := tx.orderOfLines(orderID, lineID)
 	if err != nil {
 		return "", fmt.Errorf("order %s: %w", orderID, err)
 	}
+	var after sandboxapi.OrderStatus
 	if err := tx.exec("UPDATE order_lines SET status = ? WHERE line_id = ?", status, lineID); err != nil {
 		return "", err
 	}
 	switch {
 	case before == sandboxapi.OrderCompleted || before == sandboxapi.OrderFailed: // it had ended before
 		return "", nil
-	case open > 0:
+	case others.open > 0:
 		after = sandboxapi.OrderProcessing
-	case failed > 0 || status == sandboxapi.OrderFailed:
+	case others.failed > 0 || status == sandboxapi.OrderFailed:
 		after = sandboxapi.OrderFailed
 	default:
 		after = sandboxapi.OrderCompleted
@@ -236,6 +233,24 @@ func (tx *Tx) EndOrderLine(orderID, lineID string, status sandboxapi.OrderStatus
 	default:
 		return "", nil
 	}
+}
+
+// otherLines counts an order's lines besides one.
+type otherLines struct{ open, failed int }
+
+// orderOfLines is an order for which one of its lines ends: what is told of it, its status, and how its other lines stand.
+func (tx *Tx) orderOfLines(orderID, lineID string) (o event.Order, before sandboxapi.OrderStatus, others otherLines, err error) {
+	o.OrderID = orderID
+	if known, ok := tx.desk.order(orderID); ok {
+		tx.desk.dropOrder(orderID)
+		o.SellerID, o.Type, o.Line = known.sellerID, string(known.kind), known.lineID
+		return o, sandboxapi.OrderProcessing, others, nil
+	}
+	_, err = one(0, tx.row(`SELECT seller_id, order_type, line_id, status,
+		(SELECT count(*) FROM order_lines l WHERE l.order_id = orders.order_id AND l.line_id <> ?1 AND l.status NOT IN ('completed', 'failed')),
+		(SELECT count(*) FROM order_lines l WHERE l.order_id = orders.order_id AND l.line_id <> ?1 AND l.status = 'failed')
+		FROM orders WHERE order_id = ?2`, lineID, orderID).Scan(&o.SellerID, &o.Type, &o.Line, &before, &others.open, &others.failed))
+	return o, before, others, err
 }
 
 // more is what an instance knows beyond its columns.
@@ -319,7 +334,7 @@ func (tx *Tx) InstanceByID(sellerID, instanceID string) (lifecycle.Instance, err
 
 // InstanceIDTaken finds the order line of another instance of the same seller to which its ISV gave an id; it is empty if there is none.
 func (tx *Tx) InstanceIDTaken(sellerID, instanceID, lineID string) (other string, err error) {
-	err = tx.row("SELECT line_id FROM instances WHERE instance_id = ? AND seller_id = ?", instanceID, sellerID).Scan(&other)
+	other, err = tx.text("SELECT line_id FROM instances WHERE instance_id = ? AND seller_id = ?", instanceID, sellerID)
 	if errors.Is(err, sql.ErrNoRows) || other == lineID {
 		return "", nil
 	}
@@ -330,6 +345,7 @@ func (tx *Tx) InstanceIDTaken(sellerID, instanceID, lineID string) (other string
 func (tx *Tx) PutInstance(i lifecycle.Instance) error {
 	tx.wait(Waits{Subject: i.OrderLineID, Seller: i.SellerID, Due: i.Timer()})
 	tx.instance = lifecycle.Instance{}
+	before, known := tx.desk.instance(i.OrderLineID)
 	tx.desk.putInstance(i)
 	m := more{PeriodType: i.Product.PeriodType, Trial: i.Trial, V1: i.V1, Upgrading: i.Upgrading, Renewals: i.Renewals}
 	if i.Package != (lifecycle.Package{}) {
@@ -339,12 +355,18 @@ func (tx *Tx) PutInstance(i lifecycle.Instance) error {
 	if err != nil {
 		return err
 	}
-	instanceID := sql.NullString{String: i.InstanceID, Valid: i.InstanceID != ""}
 	// Nearly always it is there already, and what it was bought as does not change.
-	r, err := tx.tx.ExecContext(tx.ctx, `UPDATE instances SET instance_id = ?, sku_code = ?, product_id = ?, quantity = ?, status = ?, intent = ?, violation = ?,
-		created_at = ?, expire_at = ?, release_at = ?, front_end_url = ?, more = ?, timer_at = ? WHERE line_id = ?`,
-		instanceID, i.Product.SKUCode, i.Product.ProductID, i.Product.Quantity, i.Status, i.Intent, i.Violation, millis(i.CreateTime), millis(i.ExpireTime),
-		millis(i.ReleaseTime), i.FrontEndURL, string(rest), millis(i.Timer()), i.OrderLineID)
+	const changing = "sku_code = ?, product_id = ?, quantity = ?, status = ?, intent = ?, violation = ?, expire_at = ?, release_at = ?, front_end_url = ?, more = ?, timer_at = ?"
+	args := []any{
+		i.Product.SKUCode, i.Product.ProductID, i.Product.Quantity, i.Status, i.Intent, i.Violation, millis(i.ExpireTime), millis(i.ReleaseTime), i.FrontEndURL, string(rest), millis(i.Timer()),
+	}
+	if known && before.InstanceID == i.InstanceID && millis(before.CreateTime) == millis(i.CreateTime) {
+		// No index has to be written: SQLite writes those of all columns that are set, even to what they are.
+		return tx.exec("UPDATE instances SET "+changing+" WHERE line_id = ?", append(args, i.OrderLineID)...)
+	}
+	instanceID := sql.NullString{String: i.InstanceID, Valid: i.InstanceID != ""}
+	r, err := tx.tx.ExecContext(tx.ctx, "UPDATE instances SET "+changing+", instance_id = ?, created_at = ? WHERE line_id = ?",
+		append(args, instanceID, millis(i.CreateTime), i.OrderLineID)...)
 	if err != nil {
 		return err
 	}

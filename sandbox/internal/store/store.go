@@ -317,6 +317,15 @@ func (tx *Tx) row(query string, args ...any) *sql.Row {
 	return tx.tx.QueryRowContext(tx.ctx, query, args...)
 }
 
+// text runs a query that gives one text; sql.ErrNoRows if it gives none.
+func (tx *Tx) text(query string, args ...any) (text string, err error) {
+	if p, ok := tx.tx.(*prepared); ok {
+		return p.text(tx.ctx, query, args)
+	}
+	err = tx.row(query, args...).Scan(&text)
+	return text, err
+}
+
 // insert adds a row and gives its number, which the database makes.
 func (tx *Tx) insert(query, number string, args ...any) (id int64, err error) {
 	if tx.store.write.postgres {
