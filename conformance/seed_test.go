@@ -27,16 +27,8 @@ var (
 // seeded judges a new ISV with a seed, and gives the report without times, nonces and ports.
 func seeded(t *testing.T, m mutant.Mutant, seed uint64) string {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	keys := mutant.Keys{Base: baseKey, General: "a-general-key", Kit: "kit-key", V1: "v1-key", License: "license-key", AK: "AK", SK: "an-sk"}
-	isv, err := mutant.New(keys, "http://"+listener.Addr().String())
-	require.NoError(t, err)
-	server := httptest.NewServer(m.Build(isv))
-	defer server.Close()
-	r, err := conformance.Run(t.Context(), conformance.Options{
-		Target: server.URL + "/saasproduce", BaseKey: keys.Base, GeneralKey: keys.General, AK: keys.AK, SK: keys.SK, MarketListener: listener,
-		With: []string{suite.Upgrade, suite.ChangeCheck, suite.OrderNotify}, Seed: seed, AnswerLimit: time.Minute,
+	r, err := m.Try(t.Context(), func(o *conformance.Options) {
+		o.Charging, o.With, o.Replicas, o.UsageWait, o.Seed = nil, []string{suite.Upgrade, suite.ChangeCheck, suite.OrderNotify}, nil, 0, seed
 	})
 	require.NoError(t, err)
 	assert.Zero(t, r.Counts[suite.Error])
