@@ -79,6 +79,9 @@ func (v *pageView) Tell() string {
 	switch v.Verdict {
 	case Conformant:
 		text := "Nothing that the contract demands was found missing."
+		if n := v.Counts[suite.Skip]; n > 0 {
+			text += fmt.Sprintf(" %s not be carried out, so this says nothing about them: see “Skipped”.", plural(n, "check could", "checks could"))
+		}
 		if n := v.Counts[Warning]; n > 0 {
 			text += fmt.Sprintf(" %s worth a look.", plural(n, "warning is", "warnings are"))
 		}
@@ -143,6 +146,24 @@ func outcomeName(o Outcome) string {
 // Others are the checks with an outcome and their reasons.
 func (v *pageView) Others(o Outcome) []Check {
 	return v.pick(func(c Check) bool { return c.Outcome == o })
+}
+
+// Reasons are the checks with an outcome, together where the reason is the same.
+func (v *pageView) Reasons(o Outcome) []reason { return reasons(v.Others(o)) }
+
+// Judged are the areas of which something applies.
+func (v *pageView) Judged() []Area {
+	judged, _ := applicable(v.Areas())
+	return judged
+}
+
+// NothingApplies names the areas of which nothing applies.
+func (v *pageView) NothingApplies() (names []string) {
+	_, rest := applicable(v.Areas())
+	for _, a := range rest {
+		names = append(names, a.Name)
+	}
+	return names
 }
 
 // Duration is how long it took.

@@ -81,5 +81,34 @@ func TestReport_WriteText(t *testing.T) {
 		assert.Contains(t, got, want)
 	}
 	assert.Less(t, bytes.Index(b.Bytes(), []byte("NEW-3")), bytes.Index(b.Bytes(), []byte("SIG-7")), "failures come before warnings")
+	assert.Contains(t, got, "\n  new-instance  2 fail\n", "the widest name makes the column")
 	assert.Equal(t, 1, bytes.Count(b.Bytes(), []byte("why   A call is repeated")), "a rule is explained once")
+}
+
+// What does not concern the ISV is told in one place, so that what does is not lost among rows of zeros; what a conformant ISV was not
+// judged by is told at the top.
+func TestReport_TellsWhatWasNotJudged(t *testing.T) {
+	t.Parallel()
+	const why = "no usage was pushed during the run"
+	r := report.Report{
+		Target: "http://isv.example/saasproduce", Charging: []string{"on-demand"},
+		Checks: []report.Check{
+			{ID: "signing/a", Requirement: "SIG-1", Level: requirements.Must, Status: suite.Pass},
+			{ID: "signing/b", Requirement: "SIG-1", Level: requirements.Must, Status: suite.NotApplicable},
+			{ID: "usage/a", Requirement: "USE-1", Level: requirements.Must, Status: suite.Skip, Messages: []string{why}},
+			{ID: "usage/b", Requirement: "USE-2", Level: requirements.Must, Status: suite.Skip, Messages: []string{why}},
+			{ID: "kit/a", Requirement: "KIT-1", Level: requirements.Must, Status: suite.NotApplicable},
+			{ID: "v1-refresh-instance/a", Requirement: "V1-1", Level: requirements.Must, Status: suite.NotApplicable},
+		},
+	}
+	r.Judge()
+	var text, page bytes.Buffer
+	require.NoError(t, r.WriteText(&text))
+	require.NoError(t, r.WriteHTML(&page))
+	assert.Contains(t, text.String(), "  signing  1 pass, 1 not-applicable\n  usage    2 skip\n  not sold so, not offered or not named for this run: kit, v1-refresh-instance\n")
+	assert.Contains(t, page.String(), "<td>signing</td>")
+	assert.NotContains(t, page.String(), "<td>kit</td>")
+	assert.Contains(t, page.String(), "was not named for this run: kit, v1-refresh-instance.")
+	assert.Contains(t, page.String(), "2 checks could not be carried out, so this says nothing about them: see “Skipped”.")
+	assert.Equal(t, 1, bytes.Count(page.Bytes(), []byte(why)), "once for both")
 }

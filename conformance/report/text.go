@@ -204,38 +204,76 @@ func (t *text) others(title string, checks []Check) {
 		return
 	}
 	t.heading(title, bold)
-	var reasons []string
-	ids := map[string][]string{}
-	for _, c := range checks {
-		reason := longID.ReplaceAllString(strings.Join(c.Messages, "; "), "…")
-		if ids[reason] == nil {
-			reasons = append(reasons, reason)
-		}
-		ids[reason] = append(ids[reason], c.ID)
-	}
-	for _, reason := range reasons {
-		list := ids[reason]
-		shown := strings.Join(list, ", ")
-		if len(list) > 4 {
-			shown = fmt.Sprintf("%s and %d more", strings.Join(list[:3], ", "), len(list)-3)
+	for _, r := range reasons(checks) {
+		shown := strings.Join(r.IDs, ", ")
+		if len(r.IDs) > 4 {
+			shown = fmt.Sprintf("%s and %d more", strings.Join(r.IDs[:3], ", "), len(r.IDs)-3)
 		}
 		t.item("", shown)
-		t.item("", "    "+reason)
+		t.item("", "    "+r.Text)
 	}
 }
 
-// areas writes a line per area with its counts.
+// reason is why some checks have no judgement.
+type reason struct {
+	Text string
+	IDs  []string // of the checks
+}
+
+// reasons puts checks together where the reason is the same.
+func reasons(checks []Check) (all []reason) {
+	at := map[string]int{}
+	for _, c := range checks {
+		text := longID.ReplaceAllString(strings.Join(c.Messages, "; "), "…")
+		n, known := at[text]
+		if !known {
+			n = len(all)
+			at[text] = n
+			all = append(all, reason{Text: text})
+		}
+		all[n].IDs = append(all[n].IDs, c.ID)
+	}
+	return all
+}
+
+// areas writes a line per area with its counts. Those of which nothing applies stand together at the end.
 func (t *text) areas(areas []Area) {
 	t.heading("CHECKS", bold)
-	for _, a := range areas {
+	judged, rest := applicable(areas)
+	longest := 0
+	for _, a := range judged {
+		longest = max(longest, len(a.Name))
+	}
+	for _, a := range judged {
 		var parts []string
 		for _, o := range []Outcome{suite.Pass, suite.Fail, UnexpectedPass, Warning, KnownFailing, suite.Error, suite.Skip, suite.NotApplicable} {
 			if n := a.Counts[o]; n > 0 {
 				parts = append(parts, fmt.Sprintf("%d %s", n, o))
 			}
 		}
-		fmt.Fprintf(t.b, "  %-18s %s\n", a.Name, strings.Join(parts, ", "))
+		fmt.Fprintf(t.b, "  %-*s  %s\n", longest, a.Name, strings.Join(parts, ", "))
 	}
+	if len(rest) > 0 {
+		names := make([]string, len(rest))
+		for i, a := range rest {
+			names[i] = a.Name
+		}
+		for _, line := range wrap("not sold so, not offered or not named for this run: "+strings.Join(names, ", "), width) {
+			fmt.Fprintf(t.b, "  %s\n", line)
+		}
+	}
+}
+
+// applicable parts the areas of which something applies to the ISV from those of which nothing does.
+func applicable(areas []Area) (judged, rest []Area) {
+	for _, a := range areas {
+		if len(a.Counts) == 1 && a.Counts[suite.NotApplicable] > 0 {
+			rest = append(rest, a)
+		} else {
+			judged = append(judged, a)
+		}
+	}
+	return judged, rest
 }
 
 // Clean takes out what moves the cursor of a terminal, or paints on it: part of a report was written by the ISV.
