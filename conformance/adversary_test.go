@@ -196,7 +196,7 @@ func TestAdversary_EndsWithTheRun(t *testing.T) {
 				<-r.Context().Done()
 			}
 		})
-	}}, 1, func(o *conformance.Options) { o.Timeout, o.AnswerLimit = 8*time.Second, time.Hour })
+	}}, 1, func(o *conformance.Options) { o.Timeout, o.AnswerLimit = 15*time.Second, time.Hour })
 	assert.Equal(t, report.Error, r.Verdict)
 	assert.Len(t, r.Checks, r.Counts[suite.Error])
 	assert.Contains(t, complaints(r), "the time for the whole run was used up before this check had ended")
