@@ -42,6 +42,8 @@ func tokenFlags(fs *flag.FlagSet) any {
 func token(ctx context.Context, c *client, args []string, flags any) error {
 	r, _ := flags.(*sandboxapi.TokenRequest)
 	switch {
+	case args[0] == "new" && r.Role == sandboxapi.TokenRoleSeller && r.SellerID == "":
+		return misuse("token new: expected --seller ID, whose token it is, or --role operator")
 	case args[0] == "new" && len(args) == 1:
 		resp, err := c.api.CreateToken(ctx, *r)
 		made, err := read[sandboxapi.Token](c, resp, err)

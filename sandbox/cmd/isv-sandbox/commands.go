@@ -137,18 +137,37 @@ func read[T any](c *client, resp *http.Response, err error) (v T, _ error) {
 	return v, err
 }
 
+// kinds are what the paths of the control API begin with, in words, and the commands that list them.
+var kinds = map[string]struct{ name, list string }{
+	"instances": {"order line", "instances"}, "orders": {"order", "orders"}, "calls": {"call", "calls"}, "products": {"product", "products"},
+	"sellers": {"seller", "sellers"}, "buyers": {"buyer", "buyers"}, "licenses": {"licence", "license list"}, "attempts": {"attempt", "journal"},
+}
+
 // problemIn makes an error of an answer that tells of one.
 func problemIn(body []byte, resp *http.Response) error {
 	var p sandboxapi.Problem
 	if json.Unmarshal(body, &p) != nil || p.Title == "" {
-		return fmt.Errorf("that is no sandbox control API: HTTP %d", resp.StatusCode)
+		return fmt.Errorf("%s: HTTP %d, expected the control API of a sandbox: %s, or the key file, has another program's address", asked(resp), resp.StatusCode, envControlURL)
 	}
 	if resp.StatusCode == http.StatusNotFound && resp.Request != nil { // the sandbox does not repeat what was asked for
 		if _, what, ok := strings.Cut(resp.Request.URL.Path, "/v1/"); ok {
+			kind, rest, _ := strings.Cut(what, "/")
+			id, _, _ := strings.Cut(rest, "/")
+			if known, ok := kinds[kind]; ok && id != "" {
+				return &hintError{fmt.Errorf("%s: there is no %s %q", p.Title, known.name, id), "isv-sandbox " + known.list + " shows what there is"}
+			}
 			return fmt.Errorf("%s: %s: %s", p.Title, p.Detail, what)
 		}
 	}
 	return fmt.Errorf("%s: %s", p.Title, p.Detail)
+}
+
+// asked is the host of a request.
+func asked(resp *http.Response) string {
+	if resp.Request == nil {
+		return "the sandbox's address"
+	}
+	return resp.Request.URL.Host
 }
 
 // problemOf reads and closes such an answer.

@@ -69,7 +69,7 @@ func TestLicenseAndBill(t *testing.T) {
 		`no action "explode"`:       {"license", "explode"},
 		"wrong number of arguments": {"license", "renew"},
 		"place a new order":         {"license", "renew", code},
-		"there is nothing":          {"license", "show", "PL-nobody"},
+		"there is no licence":       {"license", "show", "PL-nobody"},
 		"expected a day":            {"bill", "--from", "yesterday"},
 	} {
 		status, _, stderr := p.command(args...)

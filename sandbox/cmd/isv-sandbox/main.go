@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -9,10 +10,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/isvkit/isvkit/sandbox"
+	"github.com/isvkit/isvkit/sandbox/internal/nearest"
 )
 
 func main() {
@@ -81,7 +85,7 @@ func runWith(ctx context.Context, args []string, t stdio) int {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.As(err, &wrong):
-		_, _ = fmt.Fprintf(stderr, "isv-sandbox: error: %s\nisv-sandbox: hint: isv-sandbox help\n", wrong)
+		_, _ = fmt.Fprintf(stderr, "isv-sandbox: error: %s\nisv-sandbox: hint: %s\n", wrong, cmp.Or(wrong.hint, "isv-sandbox help"))
 		return 2
 	}
 	_, _ = fmt.Fprintf(stderr, "isv-sandbox: error: %s\n", err)
@@ -93,11 +97,11 @@ func runWith(ctx context.Context, args []string, t stdio) int {
 }
 
 // usageError is a mistake in the command line.
-type usageError struct{ text string }
+type usageError struct{ text, hint string }
 
 func (e *usageError) Error() string { return e.text }
 
-func misuse(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+func misuse(format string, args ...any) error { return &usageError{text: fmt.Sprintf(format, args...)} }
 
 // hintError is an error with advice.
 type hintError struct {
@@ -143,7 +147,26 @@ func dispatch(ctx context.Context, args []string, t stdio) error {
 			}
 		}
 	}
+	if strings.HasPrefix(name, "-") {
+		return misuse("no command is given before %s; flags follow the command", name)
+	}
+	if near := nearest.Name(name, commandNames()); near != "" {
+		return misuse("no command %q; did you mean %s?", name, near)
+	}
 	return misuse("no command %q", name)
+}
+
+func commandNames() []string {
+	names := []string{"help", "version", "serve"}
+	for _, one := range tools {
+		names = append(names, one.name)
+	}
+	for _, g := range groups {
+		for _, c := range g.commands {
+			names = append(names, c.name)
+		}
+	}
+	return names
 }
 
 // newFlags gives a flag set that reports its mistakes through run.
@@ -161,12 +184,16 @@ func newFlags(name string, stderr io.Writer, what string) *flag.FlagSet {
 
 // parse reads flags before, between and after the positional arguments.
 func parse(fs *flag.FlagSet, args []string) (positional []string, err error) {
+	usage := fs.Usage
+	fs.Usage = func() {} // a mistake is told in a line, and not under all flags that there are
+	defer func() { fs.Usage = usage }()
 	for {
 		if err := fs.Parse(args); err != nil {
 			if errors.Is(err, flag.ErrHelp) {
+				usage()
 				return nil, err
 			}
-			return nil, misuse("%s: %s", fs.Name(), err)
+			return nil, &usageError{fs.Name() + ": " + flagMistake(fs, err), fs.Name() + " -h lists the flags"}
 		}
 		if fs.NArg() == 0 {
 			return positional, nil
@@ -174,4 +201,44 @@ func parse(fs *flag.FlagSet, args []string) (positional []string, err error) {
 		positional = append(positional, fs.Arg(0))
 		args = fs.Args()[1:]
 	}
+}
+
+var (
+	noFlag   = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
+	noValue  = regexp.MustCompile(`^flag needs an argument: -(.*)$`)
+	badValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([^:]*): (.*)$`)
+)
+
+// flagMistake says what package flag found wrong in words that help.
+func flagMistake(fs *flag.FlagSet, err error) string {
+	text := err.Error()
+	if m := noFlag.FindStringSubmatch(text); m != nil {
+		var names []string
+		fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+		if near := nearest.Name(m[1], names); near != "" {
+			return fmt.Sprintf("there is no flag --%s; did you mean --%s?", m[1], near)
+		}
+		return fmt.Sprintf("there is no flag --%s", m[1])
+	}
+	if m := noValue.FindStringSubmatch(text); m != nil {
+		return fmt.Sprintf("--%s needs a value", m[1])
+	}
+	m := badValue.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	if m[3] == "parse error" { // of a type that package flag reads itself
+		m[3] = "expected a number"
+		if f := fs.Lookup(m[2]); f != nil {
+			if g, ok := f.Value.(flag.Getter); ok {
+				switch g.Get().(type) {
+				case time.Duration:
+					m[3] = "expected a time such as 30s, 5m or 1h"
+				case bool:
+					m[3] = "expected true or false"
+				}
+			}
+		}
+	}
+	return fmt.Sprintf("--%s %s: %s", m[2], m[1], m[3])
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -105,4 +106,20 @@ func TestServe_TellsNoSecret(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, string(text), sealing, "what seals is not with what the ISV gets")
 	require.NotContains(t, string(text), "canary-control-token", "it is not taken with --tokens")
+}
+
+// A start that fails before anything is stored leaves no new secrets key behind, which somebody would wonder about.
+func TestServe_AStartThatFailsLeavesNothing(t *testing.T) {
+	t.Parallel()
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = taken.Close() }()
+	for _, args := range [][]string{{"--control-listen", taken.Addr().String()}, {"--provider", "localhost:9000"}, {"--egress", "nowhere.yaml"}} {
+		dir := t.TempDir()
+		var out bytes.Buffer
+		require.NotZero(t, run(t.Context(), append([]string{"serve", "--database", filepath.Join(dir, "a.db"), "--listen", "127.0.0.1:0"}, args...), &out, &out, none), args)
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Empty(t, left, args)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"net"
 	"net/http"
@@ -18,24 +19,25 @@ import (
 	"time"
 
 	"github.com/isvkit/isvkit/sandbox"
+	"github.com/isvkit/isvkit/sandbox/internal/catalogue"
 	"github.com/isvkit/isvkit/sandbox/internal/store"
 	"github.com/isvkit/isvkit/sandbox/market"
 )
 
 func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) error {
-	fs := newFlags("serve", stderr, "serve [flags]")
-	listenAt := fs.String("listen", "127.0.0.1:8480", "`address` of the open API, which your ISV calls; port 0 picks one")
-	controlListen := fs.String("control-listen", "127.0.0.1:8481", "`address` of the control API, which these commands call")
-	authListen := fs.String("auth-listen", "", "`address` of the login page and the auth centres of kit tenants, over https (default: that of --listen, two ports on), or off")
-	database := fs.String("database", "isvkit.db", "`file` that keeps the state, or :memory:, or postgres://… for any number of processes that share it")
-	keyFile := fs.String("keys", "", "key `file`, made if there is none (default: the database with .keys in place of its extension)")
-	provider := fs.String("provider", "", "your ISV's production address, a `URL`; kept in the database")
-	secretsKey := fs.String("secrets-key", "", "`file` with the keys that seal secrets in the database (default: "+envSecretsKey+", else a file beside the key file, made if there is none)")
-	policies := fs.String("policies", "", "`folder` with policy documents of more markets, or newer editions, beside those that are built in")
-	who := accessFlags(fs)
-	calls := egressFlags(fs)
-	operation := operationFlags(fs)
-	rest, err := parse(fs, args)
+	flags := newFlags("serve", stderr, "serve [flags]")
+	listenAt := flags.String("listen", "127.0.0.1:8480", "`address` of the open API, which your ISV calls; port 0 picks one")
+	controlListen := flags.String("control-listen", "127.0.0.1:8481", "`address` of the control API, which these commands call")
+	authListen := flags.String("auth-listen", "", "`address` of the login page and the auth centres of kit tenants, over https (default: that of --listen, two ports on), or off")
+	database := flags.String("database", "isvkit.db", "`file` that keeps the state, or :memory:, or postgres://… for any number of processes that share it")
+	keyFile := flags.String("keys", "", "key `file`, made if there is none (default: the database with .keys in place of its extension)")
+	provider := flags.String("provider", "", "your ISV's production address, a `URL`; kept in the database")
+	secretsKey := flags.String("secrets-key", "", "`file` with the keys that seal secrets in the database (default: "+envSecretsKey+", else a file beside the key file, made if there is none)")
+	policies := flags.String("policies", "", "`folder` with policy documents of more markets, or newer editions, beside those that are built in")
+	who := accessFlags(flags)
+	calls := egressFlags(flags)
+	operation := operationFlags(flags)
+	rest, err := parse(flags, args)
 	if err != nil {
 		return err
 	}
@@ -64,12 +66,13 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 	if err != nil {
 		return err
 	}
-	sealing, made, err := loadSecretsKey(*secretsKey, *keyFile, getenv)
-	if err != nil {
-		return err
+	if *provider != "" {
+		if err := catalogue.CheckAddress(*provider); err != nil {
+			return fmt.Errorf("--provider: %s", strings.TrimPrefix(err.Error(), "invalid: "))
+		}
 	}
 	cfg := sandbox.Config{
-		Database: *database, Keys: keys, ProductionAddress: *provider, Egress: policy, SecretsKey: sealing, Retention: retention, Logger: log,
+		Database: *database, Keys: keys, ProductionAddress: *provider, Egress: policy, Retention: retention, Logger: log,
 	}
 	if *policies != "" {
 		if cfg.Policies, err = market.Embedded().With(os.DirFS(*policies), "."); err != nil {
@@ -99,7 +102,15 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 		defer func() { _ = metrics.Close() }()
 		serving.serve(metrics, &metricsDoor)
 	}
+	sealing, made, err := loadSecretsKey(*secretsKey, *keyFile, getenv) // no sooner: a start that fails leaves no new key behind
+	if err != nil {
+		return err
+	}
+	cfg.SecretsKey = sealing
 	s, err := sandbox.New(ctx, cfg)
+	if folder := filepath.Dir(*database); err != nil && errors.Is(err, fs.ErrNotExist) && !isFolder(folder) {
+		return &hintError{fmt.Errorf("--database: %w", err), "make the folder first: mkdir -p " + folder}
+	}
 	if errors.Is(err, store.ErrInUse) {
 		return &hintError{err, "stop that one, or choose another file with --database"}
 	}
@@ -242,10 +253,15 @@ func shellPath(name string) string {
 	return "./" + name
 }
 
+func isFolder(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
+}
+
 // cannotListen says which flag named the address, and what to do if it is taken.
 func cannotListen(flag string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return &hintError{fmt.Errorf("%s: %w", flag, err), "is another sandbox running? choose another " + flag}
+		return &hintError{fmt.Errorf("%s: %w", flag, err), "is another sandbox running? choose another " + flag + "; port 0, as in 127.0.0.1:0, picks a free one"}
 	}
 	return &hintError{fmt.Errorf("%s: %w", flag, err), "expected host:port, such as 127.0.0.1:8480; port 0 picks one"}
 }

@@ -144,7 +144,7 @@ func TestWait(t *testing.T) {
 	for want, args := range map[string][]string{
 		"after 600ms: not yet: the instance is ready, with 0 calls under way": {"--instance", line, "--status", "frozen", "--timeout", "600ms"},
 		"after 700ms: not yet: the order is completed":                        {"--order", placed.Order.OrderID, "--status", "failed", "--timeout", "700ms"},
-		"there is nothing": {"--instance", "CS-NONE-000001", "--status", "ready"},
+		"there is no order line":                                              {"--instance", "CS-NONE-000001", "--status", "ready"},
 	} {
 		code, _, stderr := p.command(append([]string{"wait"}, args...)...)
 		require.Equal(t, 1, code)
@@ -365,5 +365,5 @@ func TestSign_Attempt(t *testing.T) {
 
 	code, _, stderr := p.command("sign", "--attempt", "999")
 	require.Equal(t, 1, code)
-	require.Contains(t, stderr, "there is nothing of that id")
+	require.Contains(t, stderr, "there is no attempt")
 }
