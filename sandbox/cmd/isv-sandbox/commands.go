@@ -84,10 +84,7 @@ func (c command) execute(ctx context.Context, args []string, stdout, stderr io.W
 		token = file[envControlToken]
 	}
 	if address == "" || token == "" {
-		return &hintError{
-			fmt.Errorf("no running sandbox is known: no key file %s, and %s is not set", *keyFile, envControlURL),
-			"start one with isv-sandbox serve, or name its key file with --keys",
-		}
+		return noSandbox(*keyFile)
 	}
 	client, err := newClient(address, token, stdout, *asJSON)
 	if err != nil {

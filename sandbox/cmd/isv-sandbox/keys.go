@@ -108,3 +108,12 @@ func writeFile(name, text string, mode fs.FileMode) error {
 	}
 	return err
 }
+
+// noSandbox says that nothing tells where a sandbox is, and which key files there are instead.
+func noSandbox(keyFile string) error {
+	hint := "start one with isv-sandbox serve, or name its key file with --keys"
+	if others, err := filepath.Glob(filepath.Join(filepath.Dir(keyFile), "*.keys")); err == nil && len(others) > 0 && len(others) < 4 {
+		hint = "is it the sandbox of --keys " + strings.Join(others, ", or of --keys ") + "?"
+	}
+	return &hintError{fmt.Errorf("no running sandbox is known: no key file %s, and %s is not set", keyFile, envControlURL), hint}
+}

@@ -289,6 +289,8 @@ func TestRun_Misuse(t *testing.T) {
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()
+	staging := t.TempDir()
+	write(t, filepath.Join(staging, "staging.keys"), "")
 	for _, tc := range []struct {
 		args []string
 		code int
@@ -312,6 +314,7 @@ func TestRun_Misuse(t *testing.T) {
 		{[]string{"restart", "x", "--keys", "testdata/keys"}, 2, `"x" is no number`},
 		{[]string{"buy", "--keys", "testdata/keys"}, 2, "--sku is missing"},
 		{[]string{"status", "--keys", "testdata/none"}, 1, "hint: start one with isv-sandbox serve"},
+		{[]string{"status", "--keys", filepath.Join(staging, "isvkit.keys")}, 1, "hint: is it the sandbox of --keys " + filepath.Join(staging, "staging.keys") + "?"},
 		{[]string{"status", "--keys", "testdata/keys"}, 1, "does not answer at http://127.0.0.1:1"},
 		{[]string{"serve", "--provider", "localhost", "--database", ":memory:", "--keys", "testdata/keys"}, 1, "--provider: production address: expected an http or https address"},
 		{[]string{"serve", "--listen", "127.0.0.1:x", "--database", ":memory:", "--keys", "testdata/keys"}, 1, "hint: expected host:port"},

@@ -226,7 +226,7 @@ func (p *player) started(ctx context.Context, files []string, f fresh) error {
 	}
 	control := swapping(inner)
 	defer control.close()
-	marketURL, controlURL := "http://"+market.Addr().String(), "http://"+inner.Addr().String()
+	marketURL, controlURL := "http://"+reachable(market.Addr()), "http://"+inner.Addr().String()
 	var centre authCentre
 	var login *swap
 	if f.authListen != "off" {

@@ -127,7 +127,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer, getenv 
 		return err
 	}
 	defer func() { _ = market.Close() }()
-	marketURL, controlURL := "http://"+market.Addr().String(), "http://"+control.Addr().String()
+	marketURL, controlURL := "http://"+reachable(market.Addr()), "http://"+reachable(control.Addr())
 	s.SetAddresses(marketURL, controlURL)
 	handlers := map[net.Listener]http.Handler{market: s.OpenAPIHandler()}
 	centre := authCentre{loginPage: "off"}
@@ -251,6 +251,14 @@ func shellPath(name string) string {
 		return name
 	}
 	return "./" + name
+}
+
+// reachable is an address under which a listener is reached from this machine: one that is bound to all addresses has no other to tell.
+func reachable(a net.Addr) string {
+	if tcp, ok := a.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return a.String()
 }
 
 func isFolder(name string) bool {

@@ -64,10 +64,7 @@ func (t stdio) running(keyFile string) (*client, func(string) string, error) {
 	}
 	address, token := get(envControlURL), get(envControlToken)
 	if address == "" || token == "" {
-		return nil, nil, &hintError{
-			fmt.Errorf("no running sandbox is known: no key file %s, and %s is not set", keyFile, envControlURL),
-			"start one with isv-sandbox serve, or name its key file with --keys",
-		}
+		return nil, nil, noSandbox(keyFile)
 	}
 	c, err := newClient(address, token, t.out, false)
 	return c, get, err

@@ -367,3 +367,12 @@ func TestSign_Attempt(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "there is no attempt")
 }
+
+func TestReachable(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{"0.0.0.0:8480": "127.0.0.1:8480", "[::]:8480": "127.0.0.1:8480", "10.1.2.3:8480": "10.1.2.3:8480", "[::1]:8480": "[::1]:8480"} {
+		a, err := net.ResolveTCPAddr("tcp", address)
+		require.NoError(t, err)
+		require.Equal(t, want, reachable(a), address)
+	}
+}
