@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/isvkit/isvkit/conformance/internal/chaos"
+	"github.com/isvkit/isvkit/conformance/internal/nearest"
 	"github.com/isvkit/isvkit/conformance/suite"
 	"github.com/isvkit/isvkit/openapi/requirements"
 )
@@ -82,6 +83,9 @@ func near(id string, checks []suite.Check, rules *requirements.Set) string {
 		}
 	}
 	if len(found) == 0 {
+		if one := nearest.Name(id, all); one != "" {
+			return "; did you mean " + one + "?"
+		}
 		return ""
 	}
 	return "; did you mean " + strings.Join(found, " or ") + "?"

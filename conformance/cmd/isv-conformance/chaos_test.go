@@ -90,7 +90,7 @@ func TestChaos_BadFlags(t *testing.T) {
 		"--save: it is about the adversary":                 {"run", "--save", "x"},
 		"--chaos-calls: 0 is too few":                       {"chaos", "--chaos-calls", "0"},
 		"--chaos-calls: the story has 10001 calls":          {"chaos", "--chaos-calls", "10001"},
-		"flag provided but not defined: -chaos":             {"chaos", "--chaos"},
+		"there is no flag --chaos":                          {"chaos", "--chaos"},
 		"--story: open ":                                    {"chaos", "--story", filepath.Join(dir, "none.yaml")},
 		"is empty, expected a story as --save writes it":    {"run", "--chaos", "--story", empty},
 		`orders[0].charging: expected period, one-time, on`: {"chaos", "--story", bad},

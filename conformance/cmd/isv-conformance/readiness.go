@@ -65,7 +65,7 @@ func ready(_ context.Context, t terminal, args []string) int {
 			flags.VisitAll(func(f *flag.Flag) { printFlag(t.out, f) })
 			return exitOK
 		}
-		return t.refuse(err.Error(), hint)
+		return t.refuse(flagMistake(flags, err), hint)
 	}
 	if flags.NArg() > 0 {
 		return t.refuse(fmt.Sprintf("unexpected argument %q", flags.Arg(0)), "flags start with --; lists are separated by commas without blanks")

@@ -160,7 +160,7 @@ func TestReadiness_Refuses(t *testing.T) {
 		"no policy of koogallery was in force":      append([]string{"--at", "1999-01-01"}, whole...),
 		"cannot read the policies":                  append([]string{"--policies", t.TempDir()}, whole...),
 		"unexpected argument":                       append(whole, "more"),
-		"not defined: -markt":                       {"--markt", "koogallery"},
+		"no flag --markt; did you mean --market?":   {"--markt", "koogallery"},
 		"--category is given without --market":      {"--init", "--category", "saas"},
 		`"sas" is no category of koogallery; isv`:   {"--init", "--market", "koogallery", "--category", "sas"},
 		`there is no market "x"`:                    {"--init", "--market", "x"},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/isvkit/isvkit/conformance/internal/nearest"
 	"github.com/isvkit/isvkit/conformance/suite"
 	"github.com/isvkit/isvkit/openapi/requirements"
 )
@@ -112,6 +113,13 @@ func matchesSomething(checks []suite.Check, pattern string) error {
 		if pattern != "" && slices.ContainsFunc(checks, func(c suite.Check) bool { return matchesAny(c, []string{better}) }) {
 			return fmt.Errorf("the pattern %q matches no check and no requirement; did you mean %q?", pattern, better)
 		}
+	}
+	var names []string
+	for _, c := range checks {
+		names = append(names, c.ID, c.Requirement)
+	}
+	if near := nearest.Name(pattern, names); near != "" && !strings.Contains(pattern, "*") {
+		return fmt.Errorf("the pattern %q matches no check and no requirement; did you mean %q?", pattern, near)
 	}
 	return fmt.Errorf("the pattern %q matches no check and no requirement; isv-conformance list shows them", pattern)
 }
