@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	_ "embed" // the page
 	"encoding/json"
 	"fmt"
@@ -43,6 +44,7 @@ type pageRule struct {
 	ID, Rule, Why, Mend, Sources string
 	Level                        requirements.Level
 	Open                         string // that the published texts leave it open
+	Cause                        string // the likely one, of the first check that has one
 	Checks                       []Check
 }
 
@@ -69,6 +71,7 @@ func (v *pageView) grouped(checks []Check) []pageRule {
 			all = append(all, p)
 		}
 		all[n].Checks = append(all[n].Checks, c)
+		all[n].Cause = cmp.Or(all[n].Cause, c.Cause)
 	}
 	return all
 }
@@ -97,7 +100,11 @@ func (v *pageView) Tell() string {
 		if n := v.Counts[UnexpectedPass]; n > 0 {
 			parts = append(parts, plural(n, "known failure is mended and has to be taken off its list", "known failures are mended and have to be taken off their list"))
 		}
-		return strings.Join(parts, ", and ") + "."
+		text := strings.Join(parts, ", and ") + "."
+		if n := v.Counts[suite.Skip]; n > 0 {
+			text += fmt.Sprintf(" %s not be carried out.", plural(n, "more check could", "more checks could"))
+		}
+		return text
 	default:
 		if v.Problem != "" {
 			return v.Problem

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,4 +112,12 @@ func TestReport_TellsWhatWasNotJudged(t *testing.T) {
 	assert.Contains(t, page.String(), "was not named for this run: kit, v1-refresh-instance.")
 	assert.Contains(t, page.String(), "2 checks could not be carried out, so this says nothing about them: see “Skipped”.")
 	assert.Equal(t, 1, bytes.Count(page.Bytes(), []byte(why)), "once for both")
+
+	r.Checks[0].Status, r.Checks[0].Cause = suite.Fail, "the ISV has another base key"
+	r.Judge()
+	page.Reset()
+	require.NoError(t, r.WriteHTML(&page))
+	top, _, _ := strings.Cut(page.String(), "<h2>By area</h2>")
+	assert.Contains(t, top, "1 check failed, against 1 rule of the contract. 2 more checks could not be carried out.")
+	assert.Contains(t, top, "Likely cause:</span> the ISV has another base key", "where whoever decides reads it")
 }
