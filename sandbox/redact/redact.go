@@ -13,9 +13,11 @@ import (
 // Hidden stands in the place of what is not shown.
 const Hidden = "***"
 
+var separators = strings.NewReplacer("_", "", "-", "", ".", "")
+
 // SoundsSecret tells whether a name promises a secret: password, client_secret, accessToken and so on.
 func SoundsSecret(name string) bool {
-	plain := strings.NewReplacer("_", "", "-", "", ".", "").Replace(strings.ToLower(name))
+	plain := separators.Replace(strings.ToLower(name))
 	for _, word := range []string{"password", "passwd", "pwd", "passphrase", "secret", "token", "credential", "apikey", "accesskey", "privatekey"} {
 		if strings.Contains(plain, word) {
 			return true
