@@ -352,6 +352,9 @@ type job struct {
 	done     chan struct{} // closed when err is final
 }
 
+// yields is how often the writer lets others go first before it begins a transaction. It costs nothing where nobody else has anything to do.
+const yields = 8
+
 // maxBatch is how many updates share a transaction at most; more would make the first of them wait for long.
 const maxBatch = 128
 
@@ -422,7 +425,9 @@ func (s *Store) writer() {
 		case <-s.closing:
 			return
 		}
-		runtime.Gosched() // whoever is about to update may as well share this transaction
+		for range yields { // whoever is about to update may as well share this transaction
+			runtime.Gosched()
+		}
 	more:
 		for len(batch) < maxBatch {
 			select {
