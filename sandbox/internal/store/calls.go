@@ -296,16 +296,32 @@ func scanAttempt(row interface{ Scan(...any) error }) (a Attempt, err error) {
 	return a, json.Unmarshal(violations, &a.Violations)
 }
 
+const (
+	startedColumns = `call_id, subject, line_id, seller_id, product_code, activity, number, started_at, fault, method, url, request_headers, request_body,
+		status, content_type, response_body, duration_us, outcome, result_code, detail, violations`
+	startedValues = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}', ?, 0, '', '', 0, 'started', '', '', '[]'"
+)
+
 // StartAttempt writes an attempt before it is made, so that one that never ends is seen too, and gives it its id.
-func (tx *Tx) StartAttempt(a Attempt) (int64, error) {
-	return tx.insert(`INSERT INTO attempts (call_id, subject, line_id, seller_id, product_code, activity, number, started_at, fault, method, url,
-		request_headers, request_body, status, content_type, response_body, duration_us, outcome, result_code, detail, violations)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '{}', ?, 0, '', '', 0, 'started', '', '', '[]')`, "attempt_id",
-		a.CallID, a.Subject, a.LineID, a.SellerID, a.ProductCode, a.Activity, a.Number, millis(a.StartedAt), a.Fault, a.Method, a.URL, a.RequestBody)
+func (tx *Tx) StartAttempt(a Attempt) (id int64, err error) {
+	row := []any{a.CallID, a.Subject, a.LineID, a.SellerID, a.ProductCode, a.Activity, a.Number, millis(a.StartedAt), a.Fault, a.Method, a.URL, a.RequestBody}
+	if tx.desk == nil {
+		return tx.insert("INSERT INTO attempts ("+startedColumns+") VALUES ("+startedValues+")", "attempt_id", row...)
+	}
+	// Together with those of the updates that share this transaction. Nobody can ask for it before its end but [Tx.FinishAttempt].
+	if id, err = tx.desk.nextAttempt(tx); err == nil {
+		tx.desk.attempts = append(tx.desk.attempts, append([]any{id}, row...))
+	}
+	return id, err
 }
 
 // FinishAttempt writes how an attempt ended.
 func (tx *Tx) FinishAttempt(a Attempt) error {
+	if tx.desk.begins(a.ID) {
+		if err := tx.desk.writeAttempts(tx.ctx, tx.tx); err != nil {
+			return err
+		}
+	}
 	headers, violations := []byte("{}"), []byte("[]")
 	var err error
 	if len(a.RequestHeaders) > 0 {

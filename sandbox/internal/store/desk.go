@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"strings"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
@@ -14,10 +15,12 @@ import (
 // A nil desk, as views and updates of PostgreSQL have, knows nothing and keeps nothing.
 type desk struct {
 	lastCall  int64 // the id of the latest call; 0: not known
+	lastTry   int64 // and of the latest attempt
 	instances map[string]lifecycle.Instance
 	sales     map[string]Sale
 	orders    map[string]openOrder // by id
 	failed    failures
+	attempts  [][]any // rows to be written, each with its id first
 	events    [][]any // rows to be written
 }
 
@@ -41,15 +44,23 @@ const maxInstances = 16384
 
 // nextCall gives the id of a new call.
 func (d *desk) nextCall(tx *Tx) (int64, error) {
-	if d.lastCall == 0 {
-		// The ids of calls that were deleted are not given again.
-		err := tx.row("SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'calls'), 0), coalesce((SELECT max(call_id) FROM calls), 0))").Scan(&d.lastCall)
-		if err != nil {
+	return next(&d.lastCall, tx, "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'calls'), 0), coalesce((SELECT max(call_id) FROM calls), 0))")
+}
+
+// nextAttempt gives the id of a new attempt.
+func (d *desk) nextAttempt(tx *Tx) (int64, error) {
+	return next(&d.lastTry, tx, "SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'attempts'), 0), coalesce((SELECT max(attempt_id) FROM attempts), 0))")
+}
+
+// next gives the number after the last. The query tells the last; numbers of rows that were deleted are not given again.
+func next(last *int64, tx *Tx, query string) (int64, error) {
+	if *last == 0 {
+		if err := tx.row(query).Scan(last); err != nil {
 			return 0, err
 		}
 	}
-	d.lastCall++
-	return d.lastCall, nil
+	*last++
+	return *last, nil
 }
 
 // instance gives an instance as it was written, if that is known.
@@ -146,42 +157,73 @@ func (d *desk) failedToDeliver() {
 	}
 }
 
-// eventsAtOnce are numbers of events that one statement writes: a statement for each number of them would be one too many to keep.
-var eventsAtOnce = [...]int{64, 8, 1}
+// rowsAtOnce are numbers of rows that one statement writes: a statement for each number of them would be one too many to keep.
+var rowsAtOnce = [...]int{64, 8, 1}
 
-var insertEvents = func() map[int]string {
+// inserts gives the statements that write rows, by the number of rows.
+func inserts(into, row string) map[int]string {
 	all := map[int]string{}
-	for _, n := range eventsAtOnce {
-		all[n] = "INSERT INTO events (" + eventValues + ") VALUES (?, ?, ?, ?, ?, ?)" + strings.Repeat(", (?, ?, ?, ?, ?, ?)", n-1)
+	for _, n := range rowsAtOnce {
+		all[n] = "INSERT INTO " + into + " VALUES " + row + strings.Repeat(", "+row, n-1)
 	}
 	return all
-}()
+}
 
-// writeEvents writes the events of the updates that share a transaction, in their order, and deletes old ones if it is time.
-func (d *desk) writeEvents(ctx context.Context, tx transaction, kept int64) error {
-	rows := d.events
-	d.events = d.events[:0]
-	for _, n := range eventsAtOnce {
+var (
+	insertEvents   = inserts("events ("+eventValues+")", "(?, ?, ?, ?, ?, ?)")
+	insertAttempts = inserts("attempts (attempt_id, "+startedColumns+")", "(?, "+startedValues+")")
+)
+
+// writeRows writes rows in their order, and tells of each statement how many it wrote.
+func writeRows(ctx context.Context, tx transaction, insert map[int]string, rows [][]any, wrote func(n int, r sql.Result) error) error {
+	for _, n := range rowsAtOnce {
 		for len(rows) >= n {
-			args := make([]any, 0, 6*n)
+			args := make([]any, 0, n*len(rows[0]))
 			for _, row := range rows[:n] {
 				args = append(args, row...)
 			}
 			rows = rows[n:]
-			result, err := tx.ExecContext(ctx, insertEvents[n], args...)
+			result, err := tx.ExecContext(ctx, insert[n], args...)
 			if err != nil {
 				return err
 			}
-			latest, err := result.LastInsertId()
-			if err != nil {
+			if err := wrote(n, result); err != nil {
 				return err
-			}
-			if (latest-int64(n))/sweepEvery != latest/sweepEvery {
-				if err := sweepEvents(ctx, tx, latest/sweepEvery*sweepEvery, kept); err != nil {
-					return err
-				}
 			}
 		}
 	}
 	return nil
+}
+
+// write writes what waits for the end of the transaction.
+func (d *desk) write(ctx context.Context, tx transaction, eventsKept int64) error {
+	if err := d.writeAttempts(ctx, tx); err != nil {
+		return err
+	}
+	return d.writeEvents(ctx, tx, eventsKept)
+}
+
+// writeAttempts writes the attempts that begin with the transaction.
+func (d *desk) writeAttempts(ctx context.Context, tx transaction) error {
+	rows := d.attempts
+	d.attempts = d.attempts[:0]
+	return writeRows(ctx, tx, insertAttempts, rows, func(int, sql.Result) error { return nil })
+}
+
+// begins tells whether an attempt waits to be written.
+func (d *desk) begins(attemptID int64) bool {
+	return d != nil && len(d.attempts) > 0 && d.attempts[0][0].(int64) <= attemptID //nolint:forcetypeassert // see StartAttempt
+}
+
+// writeEvents writes the events of the updates that share a transaction, and deletes old ones if it is time.
+func (d *desk) writeEvents(ctx context.Context, tx transaction, kept int64) error {
+	rows := d.events
+	d.events = d.events[:0]
+	return writeRows(ctx, tx, insertEvents, rows, func(n int, r sql.Result) error {
+		latest, err := r.LastInsertId()
+		if err != nil || (latest-int64(n))/sweepEvery == latest/sweepEvery {
+			return err
+		}
+		return sweepEvents(ctx, tx, latest/sweepEvery*sweepEvery, kept)
+	})
 }

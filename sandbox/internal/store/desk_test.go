@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/isvkit/isvkit/openapi/marketplaceapi"
@@ -166,4 +168,58 @@ func TestAddCall_IDsGrow(t *testing.T) {
 		require.Equal(t, ids[len(ids)-1-n], c.ID)
 		require.Equal(t, c.ID, c.Seq)
 	}
+}
+
+// TestStartAttempt_IDsGrow begins attempts at the same time, some of which are rolled back, and goes on in another process: each is there once its
+// update returned, under an id that is given once.
+func TestStartAttempt_IDsGrow(t *testing.T) {
+	t.Parallel()
+	database := filepath.Join(t.TempDir(), "sandbox.db")
+	s := open(t, database)
+	broken := errors.New("broken")
+	var mu sync.Mutex
+	ids := map[int64]string{}
+	begin := func(n int, fail error) {
+		a := store.Attempt{About: store.About{Subject: fmt.Sprintf("CS%d-1", n), SellerID: "demo", ProductCode: "demo"}, Activity: providerapi.ActivityQueryInstance, Number: 1, StartedAt: now}
+		assert.ErrorIs(t, s.Update(t.Context(), func(tx *store.Tx) (err error) {
+			if a.CallID, err = tx.AddCall(store.Call{
+				About: a.About, Status: sandboxapi.CallPending, CreatedAt: now, StartedAt: now, DueAt: now, Call: lifecycle.Call{Activity: a.Activity, Body: providerapi.QueryInstanceCall{}},
+			}); err != nil {
+				return err
+			}
+			a.ID, err = tx.StartAttempt(a)
+			return errors.Join(err, fail)
+		}), fail)
+		if fail != nil {
+			return
+		}
+		got, err := s.Attempt(t.Context(), a.ID)
+		assert.NoError(t, err)
+		assert.Equal(t, a.Subject, got.Subject)
+		mu.Lock()
+		defer mu.Unlock()
+		assert.NotContains(t, ids, a.ID)
+		ids[a.ID] = a.Subject
+	}
+	many := func(from int) {
+		var wg sync.WaitGroup
+		for n := range 100 {
+			wg.Go(func() {
+				if n%10 == 9 {
+					begin(from+n, broken)
+				} else {
+					begin(from+n, nil)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	many(0)
+	require.NoError(t, s.Close())
+	s = open(t, database)
+	many(100)
+	all, err := s.Attempts(t.Context(), store.AttemptFilter{}, 1000)
+	require.NoError(t, err)
+	require.Len(t, all, 180)
+	require.Len(t, ids, 180)
 }

@@ -516,7 +516,7 @@ func (s *Store) transact(ctx context.Context, conn *sql.Conn, batch []*job) (own
 			return nil, errors.Join(errors.New("rolled back"), j.err, sqlTx.Rollback())
 		}
 	}
-	if err := s.desk.writeEvents(ctx, tx, s.eventsKept()); err != nil {
+	if err := s.desk.write(ctx, tx, s.eventsKept()); err != nil {
 		return nil, errors.Join(err, sqlTx.Rollback())
 	}
 	if err := sqlTx.Commit(); err != nil {
