@@ -166,6 +166,29 @@ func TestProcesses_TheServerMayGoAway(t *testing.T) {
 	}
 }
 
+// TestProcesses_TheServerMayGoAwayAtTheStart ends all connections to the database while a process begins to work.
+func TestProcesses_TheServerMayGoAwayAtTheStart(t *testing.T) {
+	database := storetest.Postgres(t)
+	isv := newISV(t)
+	name := fmt.Sprintf("&application_name=starting_%d", os.Getpid())
+	db, err := sql.Open("pgx", database)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	for range 6 {
+		m := start(t, isv.URL, func(c *sandbox.Config) { c.Database = database + name })
+		for range 60 {
+			_, err := db.ExecContext(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE '&application_name=' || application_name = $1", name)
+			require.NoError(t, err)
+		}
+		line := m.buy("demo-period")
+		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+		require.NoError(t, m.Settle(ctx))
+		cancel()
+		m.is(line, sandboxapi.InstanceReady)
+		m.stop()
+	}
+}
+
 // provesOnce checks by the journal that each call of an instance succeeded once, with its last attempt, before the one after it began, and
 // tells how many attempts were interrupted.
 func (m *market) provesOnce(line string) (interrupted int) {

@@ -576,7 +576,12 @@ func (s *Sandbox) ProductionAddress() string {
 // them when it goes on with what they are about.
 func (s *Sandbox) interrupt(ctx context.Context) (n int64, err error) {
 	if s.store.Shared() {
-		if processes, err := s.store.Processes(ctx); err != nil || len(processes) > 1 {
+		var processes []int32
+		err := store.Patiently(ctx, func() (err error) {
+			processes, err = s.store.Processes(ctx)
+			return err
+		})
+		if err != nil || len(processes) > 1 {
 			return 0, err
 		}
 	}

@@ -336,7 +336,7 @@ func (q *River) complete(ctx context.Context, job *river.Job[subjectJob]) (more 
 
 // Run works until the context is over.
 func (q *River) Run(ctx context.Context) error {
-	if err := q.client.Start(context.WithoutCancel(ctx)); err != nil {
+	if err := store.Patiently(ctx, func() error { return q.client.Start(context.WithoutCancel(ctx)) }); err != nil {
 		return err
 	}
 	q.mu.Lock()

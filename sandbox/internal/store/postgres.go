@@ -510,6 +510,15 @@ func (w *waiting) more(ctx context.Context) bool {
 	}
 }
 
+// Patiently does what needs the server of the database, and does it again if the server goes away meanwhile, for about half a minute.
+func Patiently(ctx context.Context, f func() error) error {
+	err := f()
+	for wait := (waiting{}); Away(err) && wait.more(ctx); {
+		err = f()
+	}
+	return err
+}
+
 // why tells why an update failed with an error.
 func (t *serverTx) why(err error) outcome {
 	for _, err := range []error{t.failed, err} { // f may have made another error of the first
