@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"github.com/isvkit/isvkit/conformance/internal/chaos"
-	"github.com/isvkit/isvkit/conformance/internal/nearest"
 	"github.com/isvkit/isvkit/conformance/suite"
 	"github.com/isvkit/isvkit/openapi/requirements"
+	"github.com/isvkit/isvkit/sandbox/mistyped"
 )
 
 // Explain tells people about a check, a requirement or an entry of the register of ambiguities, by its id.
@@ -83,7 +83,7 @@ func near(id string, checks []suite.Check, rules *requirements.Set) string {
 		}
 	}
 	if len(found) == 0 {
-		if one := nearest.Name(id, all); one != "" {
+		if one := mistyped.Name(id, all, mistyped.Third); one != "" {
 			return "; did you mean " + one + "?"
 		}
 		return ""

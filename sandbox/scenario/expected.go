@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/isvkit/isvkit/sandbox/internal/nearest"
+	"github.com/isvkit/isvkit/sandbox/mistyped"
 )
 
 // expected says which names there are, and which one was probably meant.
@@ -16,7 +16,7 @@ func expected(name string, names []string) string {
 	if n := len(names); n > 1 {
 		text = "expected one of " + strings.Join(names[:n-1], ", ") + " or " + names[n-1]
 	}
-	if near := nearest.Name(name, names); near != "" {
+	if near := mistyped.Name(name, names, mistyped.Half); near != "" {
 		text = fmt.Sprintf("did you mean %s? %s", near, text)
 	}
 	return text

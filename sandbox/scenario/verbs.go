@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/isvkit/isvkit/sandbox/internal/nearest"
+	"github.com/isvkit/isvkit/sandbox/mistyped"
 )
 
 // verb is a short name for an operation of the control API. Every operation is a verb by its own name too.
@@ -100,7 +100,7 @@ func verbOf(name string) verb {
 // noVerb says that there is no such verb.
 func noVerb(name string) string {
 	text := "expected one of " + strings.Join(slices.Sorted(slices.Values(verbNames())), ", ") + ", or an operation of the control API"
-	if near := nearest.Name(name, slices.Concat(verbNames(), keys(controlDoc().operations))); near != "" {
+	if near := mistyped.Name(name, slices.Concat(verbNames(), keys(controlDoc().operations)), mistyped.Half); near != "" {
 		text = "did you mean " + near + "? " + text
 	}
 	return text

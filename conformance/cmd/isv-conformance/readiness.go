@@ -16,6 +16,7 @@ import (
 	"github.com/isvkit/isvkit/conformance/extension"
 	"github.com/isvkit/isvkit/conformance/readiness"
 	"github.com/isvkit/isvkit/sandbox/market"
+	"github.com/isvkit/isvkit/sandbox/mistyped"
 )
 
 const readinessUsage = `isv-conformance readiness tells whether you may list on a marketplace: which conditions hold, which fail and why, which papers are
@@ -65,7 +66,7 @@ func ready(_ context.Context, t terminal, args []string) int {
 			flags.VisitAll(func(f *flag.Flag) { printFlag(t.out, f) })
 			return exitOK
 		}
-		return t.refuse(flagMistake(flags, err), hint)
+		return t.refuse(mistyped.Flag(flags, err, mistyped.Third), hint)
 	}
 	if flags.NArg() > 0 {
 		return t.refuse(fmt.Sprintf("unexpected argument %q", flags.Arg(0)), "flags start with --; lists are separated by commas without blanks")

@@ -6,13 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/isvkit/isvkit/conformance"
-	"github.com/isvkit/isvkit/conformance/internal/nearest"
+	"github.com/isvkit/isvkit/sandbox/mistyped"
 )
 
 // Exit codes beyond those of the verdicts.
@@ -89,7 +87,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	if strings.HasPrefix(args[0], "-") {
 		return t.refuse(fmt.Sprintf("no command is given before %s, expected one of %s", args[0], expected), "isv-conformance --help shows how it is used")
 	}
-	if near := nearest.Name(args[0], names); near != "" {
+	if near := mistyped.Name(args[0], names, mistyped.Third); near != "" {
 		expected = near + "? There are " + expected
 		return t.refuse(fmt.Sprintf("unknown command %q; did you mean %s", args[0], expected), "isv-conformance --help shows how it is used")
 	}
@@ -147,7 +145,7 @@ func (t terminal) parse(flags *flag.FlagSet, args []string, names ...string) (re
 				}
 				return nil, exitOK, true
 			}
-			return nil, t.refuse(flagMistake(flags, err), line+"; isv-conformance "+c.name+" --help shows the flags"), true
+			return nil, t.refuse(mistyped.Flag(flags, err, mistyped.Third), line+"; isv-conformance "+c.name+" --help shows the flags"), true
 		}
 		if flags.NArg() == 0 {
 			break
@@ -162,46 +160,6 @@ func (t terminal) parse(flags *flag.FlagSet, args []string, names ...string) (re
 		return nil, t.refuse("no "+names[len(rest)]+" is given", line), true
 	}
 	return rest, 0, false
-}
-
-var (
-	noFlag   = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
-	noValue  = regexp.MustCompile(`^flag needs an argument: -(.*)$`)
-	badValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([^:]*): (.*)$`)
-)
-
-// flagMistake says what package flag found wrong in words that help.
-func flagMistake(flags *flag.FlagSet, err error) string {
-	text := err.Error()
-	if m := noFlag.FindStringSubmatch(text); m != nil {
-		var names []string
-		flags.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
-		if near := nearest.Name(m[1], names); near != "" {
-			return fmt.Sprintf("there is no flag --%s; did you mean --%s?", m[1], near)
-		}
-		return fmt.Sprintf("there is no flag --%s", m[1])
-	}
-	if m := noValue.FindStringSubmatch(text); m != nil {
-		return fmt.Sprintf("--%s needs a value", m[1])
-	}
-	m := badValue.FindStringSubmatch(text)
-	if m == nil {
-		return text
-	}
-	if m[3] == "parse error" { // of a type that package flag reads itself
-		m[3] = "expected a number"
-		if f := flags.Lookup(m[2]); f != nil {
-			if g, ok := f.Value.(flag.Getter); ok {
-				switch g.Get().(type) {
-				case time.Duration:
-					m[3] = "expected a time such as 30s, 5m or 1h"
-				case bool:
-					m[3] = "expected true or false"
-				}
-			}
-		}
-	}
-	return fmt.Sprintf("--%s %s: %s", m[2], m[1], m[3])
 }
 
 // commaList is a flag with a list; it may be given more than once.

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/isvkit/isvkit/conformance/internal/nearest"
 	"github.com/isvkit/isvkit/conformance/suite"
 	"github.com/isvkit/isvkit/openapi/requirements"
+	"github.com/isvkit/isvkit/sandbox/mistyped"
 )
 
 // Wish is what was asked for. The zero value runs everything that applies.
@@ -118,7 +118,7 @@ func matchesSomething(checks []suite.Check, pattern string) error {
 	for _, c := range checks {
 		names = append(names, c.ID, c.Requirement)
 	}
-	if near := nearest.Name(pattern, names); near != "" && !strings.Contains(pattern, "*") {
+	if near := mistyped.Name(pattern, names, mistyped.Third); near != "" && !strings.Contains(pattern, "*") {
 		return fmt.Errorf("the pattern %q matches no check and no requirement; did you mean %q?", pattern, near)
 	}
 	return fmt.Errorf("the pattern %q matches no check and no requirement; isv-conformance list shows them", pattern)

@@ -10,13 +10,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/isvkit/isvkit/sandbox"
-	"github.com/isvkit/isvkit/sandbox/internal/nearest"
+	"github.com/isvkit/isvkit/sandbox/mistyped"
 )
 
 func main() {
@@ -150,7 +148,7 @@ func dispatch(ctx context.Context, args []string, t stdio) error {
 	if strings.HasPrefix(name, "-") {
 		return misuse("no command is given before %s; flags follow the command", name)
 	}
-	if near := nearest.Name(name, commandNames()); near != "" {
+	if near := mistyped.Name(name, commandNames(), mistyped.Half); near != "" {
 		return misuse("no command %q; did you mean %s?", name, near)
 	}
 	return misuse("no command %q", name)
@@ -193,7 +191,7 @@ func parse(fs *flag.FlagSet, args []string) (positional []string, err error) {
 				usage()
 				return nil, err
 			}
-			return nil, &usageError{fs.Name() + ": " + flagMistake(fs, err), fs.Name() + " -h lists the flags"}
+			return nil, &usageError{fs.Name() + ": " + mistyped.Flag(fs, err, mistyped.Half), fs.Name() + " -h lists the flags"}
 		}
 		if fs.NArg() == 0 {
 			return positional, nil
@@ -201,44 +199,4 @@ func parse(fs *flag.FlagSet, args []string) (positional []string, err error) {
 		positional = append(positional, fs.Arg(0))
 		args = fs.Args()[1:]
 	}
-}
-
-var (
-	noFlag   = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
-	noValue  = regexp.MustCompile(`^flag needs an argument: -(.*)$`)
-	badValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([^:]*): (.*)$`)
-)
-
-// flagMistake says what package flag found wrong in words that help.
-func flagMistake(fs *flag.FlagSet, err error) string {
-	text := err.Error()
-	if m := noFlag.FindStringSubmatch(text); m != nil {
-		var names []string
-		fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
-		if near := nearest.Name(m[1], names); near != "" {
-			return fmt.Sprintf("there is no flag --%s; did you mean --%s?", m[1], near)
-		}
-		return fmt.Sprintf("there is no flag --%s", m[1])
-	}
-	if m := noValue.FindStringSubmatch(text); m != nil {
-		return fmt.Sprintf("--%s needs a value", m[1])
-	}
-	m := badValue.FindStringSubmatch(text)
-	if m == nil {
-		return text
-	}
-	if m[3] == "parse error" { // of a type that package flag reads itself
-		m[3] = "expected a number"
-		if f := fs.Lookup(m[2]); f != nil {
-			if g, ok := f.Value.(flag.Getter); ok {
-				switch g.Get().(type) {
-				case time.Duration:
-					m[3] = "expected a time such as 30s, 5m or 1h"
-				case bool:
-					m[3] = "expected true or false"
-				}
-			}
-		}
-	}
-	return fmt.Sprintf("--%s %s: %s", m[2], m[1], m[3])
 }
